@@ -1,0 +1,2 @@
+//! The `earmark` program.
+fn main() {}

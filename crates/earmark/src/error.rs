@@ -1,0 +1,182 @@
+//! The one error type of the library.
+//!
+//! A variant is something that a caller can act on. Fields hold what was found and what was
+//! expected; causes stay attached as sources. Messages begin with the file's name where there is
+//! one, in lower case, without a full stop.
+
+use std::path::PathBuf;
+
+/// The result of every fallible function of the library.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong between a sound and its tags.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Reading or writing failed; the path is part of the source's message.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+
+    /// The bytes are no audio that any decoder here recognises.
+    #[error("{name}: {found}, expected audio")]
+    NotAudio {
+        /// The file's name, or the name given to a stream.
+        name: String,
+        /// What the bytes look like instead.
+        found: String,
+    },
+
+    /// The container is known but what it holds has no decoder here.
+    #[error("{name}: no decoder for {codec}")]
+    UnsupportedCodec {
+        /// The file's name, or the name given to a stream.
+        name: String,
+        /// The codec as the container names it.
+        codec: String,
+    },
+
+    /// The audio is damaged: truncated, inconsistent, or not what its header promises.
+    #[error("{name}: {reason}")]
+    Decode {
+        /// The file's name, or the name given to a stream.
+        name: String,
+        /// What was found and what was expected.
+        reason: String,
+    },
+
+    /// A limit on the input was passed.
+    #[error("{name}: {what} is {found}, the limit is {limit}")]
+    Limit {
+        /// The file's name, or the name given to a stream.
+        name: String,
+        /// The limited quantity.
+        what: &'static str,
+        /// The value found, with its unit.
+        found: String,
+        /// The limit, with its unit.
+        limit: String,
+    },
+
+    /// A waveform is at another sample rate than the front end's.
+    #[error("sample rate is {found} Hz, the front end expects {expected} Hz")]
+    SampleRate {
+        /// The waveform's rate in Hz.
+        found: u32,
+        /// The front end's rate in Hz.
+        expected: u32,
+    },
+
+    /// A setting has an impossible value.
+    #[error("{key} is {found}, {expected}")]
+    Config {
+        /// The setting's dotted path, such as `features.hop_length`.
+        key: String,
+        /// The value found.
+        found: String,
+        /// What is allowed, such as "must be at least 1".
+        expected: String,
+    },
+
+    /// A text file (TOML, CSV, JSON) does not parse or does not say what it should.
+    #[error("{name}:{line}: {reason}")]
+    Line {
+        /// The file's name.
+        name: String,
+        /// The line, counted from 1.
+        line: usize,
+        /// What was found and what was expected.
+        reason: String,
+    },
+
+    /// Two shapes do not fit.
+    #[error("{what}: found {found}, expected {expected}")]
+    Shape {
+        /// What has the shape.
+        what: String,
+        /// The shape found.
+        found: String,
+        /// The shape expected.
+        expected: String,
+    },
+
+    /// A weights file cannot be read or is of no known architecture.
+    #[error("{name}: {reason}")]
+    Weights {
+        /// The weights file's name.
+        name: String,
+        /// What was found and what was expected.
+        reason: String,
+    },
+
+    /// A file is no bundle: not ONNX, damaged, or without Earmark's metadata.
+    #[error("{name}: {reason}")]
+    Bundle {
+        /// The bundle's file name.
+        name: String,
+        /// What was found and what was expected.
+        reason: String,
+    },
+
+    /// A bundle was written by a newer Earmark.
+    #[error("{name}: bundle format version {found}, this build reads 1 to {newest}")]
+    BundleVersion {
+        /// The bundle's file name.
+        name: String,
+        /// The version found.
+        found: u32,
+        /// The newest version that this build reads.
+        newest: u32,
+    },
+
+    /// An inference runtime is not available or refuses the graph.
+    #[error("{runtime}: {reason}")]
+    Runtime {
+        /// The runtime's name.
+        runtime: &'static str,
+        /// What it said.
+        reason: String,
+    },
+
+    /// A class is not in the vocabulary.
+    #[error("label `{label}` is not in the vocabulary ({n_classes} classes)")]
+    UnknownClass {
+        /// The label as written.
+        label: String,
+        /// The size of the vocabulary.
+        n_classes: usize,
+        /// The nearest class name, if one is near.
+        suggestion: Option<String>,
+    },
+
+    /// A download failed or its content is not what the registry promises.
+    #[error("{url}: {reason}")]
+    Download {
+        /// The address.
+        url: String,
+        /// What was found and what was expected.
+        reason: String,
+    },
+
+    /// No file where one is needed.
+    #[error("{}: {reason}", path.display())]
+    Missing {
+        /// The path that was looked for.
+        path: PathBuf,
+        /// Why it is needed.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// Advice to print on a line of its own, where there is some.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownClass {
+                suggestion: Some(name),
+                ..
+            } => Some(format!("did you mean `{name}`?")),
+            Self::BundleVersion { .. } => Some("update earmark to read this bundle".to_owned()),
+            _ => None,
+        }
+    }
+}

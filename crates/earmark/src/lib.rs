@@ -1,0 +1,12 @@
+//! Earmark hears a sound and says what it is.
+//!
+//! ```text
+//! bytes / path / reader
+//!   └─ audio      decode → mono f32 → resample        Waveform, streamed in blocks
+//!        └─ features   front end → [channel, band, frame]
+//!             └─ tagger   segments → network → tags with times
+//! ```
+
+pub mod error;
+
+pub use error::{Error, Result};
