@@ -1,0 +1,44 @@
+//! The sub-commands: each file holds its arguments and the function that runs them.
+//!
+//! A command gets its parsed arguments and the [`Printer`], and returns an [`Outcome`]. An `Err` says
+//! that the command could not start (exit code 2); inputs that fail one by one are reported through
+//! [`Printer::failure`] and counted in [`Outcome::SomeFailed`].
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::printer::Printer;
+
+/// How a command that started has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Everything asked for is done.
+    Done,
+    /// Some inputs failed; each was reported.
+    SomeFailed,
+    /// The user stopped the run; what was finished is written.
+    Interrupted,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::SUCCESS,
+            Outcome::SomeFailed => Self::from(1),
+            // 128 + SIGINT, as shells report it.
+            Outcome::Interrupted => Self::from(130),
+        }
+    }
+}
+
+/// What `earmark` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {}
+
+impl Command {
+    /// Runs the chosen command.
+    pub(crate) fn run(self, _printer: &Printer) -> anyhow::Result<Outcome> {
+        match self {}
+    }
+}
