@@ -1,1 +1,19 @@
-//! Trains sound taggers.
+//! Trains sound taggers: labelled clips and a configuration in, a bundle and its history out.
+//!
+//! ```text
+//! Architecture (earmark::model) ── network ──┐
+//! clips (earmark::dataset) ── augment ───────┼── train: loss → optimizer → schedule ── bundle
+//! RunConfig ─────────────────────────────────┘         └── run directory, checkpoints
+//! ```
+//!
+//! The tensor framework (Burn) stays inside this crate.
+
+pub mod average;
+pub mod device;
+pub mod loss;
+pub mod network;
+pub mod optimizer;
+pub mod schedule;
+
+pub use device::DeviceChoice;
+pub use network::Network;

@@ -137,6 +137,31 @@ pub enum Error {
         reason: String,
     },
 
+    /// The device that trains is not there or gave up.
+    #[error("{reason}")]
+    Device {
+        /// What is missing or went wrong, and what to use instead.
+        reason: String,
+    },
+
+    /// Training cannot go on.
+    #[error("{place}: {reason}")]
+    Training {
+        /// Where it stopped, such as `epoch 3, batch 17 (rooster-1.wav, rain-2.wav)`.
+        place: String,
+        /// What was found.
+        reason: String,
+    },
+
+    /// A checkpoint does not belong to this run or is damaged.
+    #[error("{}: {reason}", path.display())]
+    Checkpoint {
+        /// The checkpoint's path.
+        path: PathBuf,
+        /// What was found and what was expected.
+        reason: String,
+    },
+
     /// A class is not in the vocabulary.
     #[error("label `{label}` is not in the vocabulary ({n_classes} classes)")]
     UnknownClass {

@@ -1,0 +1,285 @@
+//! AdamW and SGD over the flat parameters of a [`Network`].
+//!
+//! The optimizer gets one gradient and one learning rate per parameter, so freezing and
+//! discriminative rates need nothing else. Its arithmetic is element by element, in the order written
+//! here, which makes a resumed run equal to an unbroken one.
+
+use burn::tensor::{Device, Tensor};
+use earmark::model::{Parameter, Role};
+use earmark::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::network::Network;
+
+/// Which optimizer, with its settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum OptimizerConfig {
+    /// Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
+    Adamw {
+        /// How slowly the mean of the gradients moves, 0 to below 1.
+        #[serde(default = "default_beta1")]
+        beta1: f64,
+        /// How slowly the mean of their squares moves, 0 to below 1.
+        #[serde(default = "default_beta2")]
+        beta2: f64,
+        /// Keeps the division finite, above 0.
+        #[serde(default = "default_epsilon")]
+        epsilon: f64,
+        /// Share of a weight that a step at rate 1 takes away; matrices and kernels only.
+        #[serde(default = "default_weight_decay")]
+        weight_decay: f64,
+    },
+    /// Stochastic gradient descent with momentum, as PyTorch computes it.
+    Sgd {
+        /// Share of the last step that goes into the next, 0 to below 1.
+        #[serde(default = "default_momentum")]
+        momentum: f64,
+        /// Whether the step looks ahead (Nesterov).
+        #[serde(default)]
+        nesterov: bool,
+        /// Added to the gradient as this share of the weight; matrices and kernels only.
+        #[serde(default)]
+        weight_decay: f64,
+    },
+}
+
+fn default_beta1() -> f64 {
+    0.9
+}
+fn default_beta2() -> f64 {
+    0.999
+}
+fn default_epsilon() -> f64 {
+    1e-8
+}
+fn default_weight_decay() -> f64 {
+    0.01
+}
+fn default_momentum() -> f64 {
+    0.9
+}
+
+impl OptimizerConfig {
+    /// Refuses impossible settings.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the setting.
+    pub fn check(&self) -> Result<()> {
+        let rules: &[(&str, f64, bool)] = match *self {
+            Self::Adamw {
+                beta1,
+                beta2,
+                epsilon,
+                weight_decay,
+            } => &[
+                ("beta1", beta1, (0.0..1.0).contains(&beta1)),
+                ("beta2", beta2, (0.0..1.0).contains(&beta2)),
+                ("epsilon", epsilon, epsilon > 0.0 && epsilon < 1.0),
+                (
+                    "weight_decay",
+                    weight_decay,
+                    (0.0..1.0).contains(&weight_decay),
+                ),
+            ],
+            Self::Sgd {
+                momentum,
+                weight_decay,
+                ..
+            } => &[
+                ("momentum", momentum, (0.0..1.0).contains(&momentum)),
+                (
+                    "weight_decay",
+                    weight_decay,
+                    (0.0..1.0).contains(&weight_decay),
+                ),
+            ],
+        };
+        match rules.iter().find(|(_, _, holds)| !holds) {
+            None => Ok(()),
+            Some((key, value, _)) => Err(Error::Config {
+                key: format!("train.optimizer.{key}"),
+                found: value.to_string(),
+                expected: "must be at least 0 and below 1".to_owned(),
+            }),
+        }
+    }
+}
+
+/// What the optimizer remembers of one parameter.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    /// Steps that this parameter has made; a thawed parameter starts at 0.
+    pub n_steps: u64,
+    /// The moving mean of the gradients (Adam) or the momentum (SGD).
+    pub first: Option<Tensor<1>>,
+    /// The moving mean of the squared gradients (Adam).
+    pub second: Option<Tensor<1>>,
+}
+
+/// An optimizer with what it remembers.
+#[derive(Debug, Clone)]
+pub struct Optimizer {
+    config: OptimizerConfig,
+    memory: Vec<Memory>,
+}
+
+/// The size of a step.
+#[derive(Debug, Clone)]
+pub struct StepSize<'a> {
+    /// The learning rate of every parameter; parameters at 0 stay as they are.
+    pub rates: &'a [f64],
+    /// Replaces the momentum (Adam's first beta).
+    pub momentum: Option<f64>,
+}
+
+impl Optimizer {
+    /// An optimizer that remembers nothing yet, for a network of `n_parameters`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a setting is out of range.
+    pub fn new(config: OptimizerConfig, n_parameters: usize) -> Result<Self> {
+        config.check()?;
+        Ok(Self {
+            config,
+            memory: vec![Memory::default(); n_parameters],
+        })
+    }
+
+    /// What is remembered of every parameter, for checkpoints.
+    pub fn memory(&self) -> &[Memory] {
+        &self.memory
+    }
+
+    /// Continues from what a checkpoint remembers.
+    pub fn set_memory(&mut self, memory: Vec<Memory>) {
+        debug_assert_eq!(memory.len(), self.memory.len());
+        self.memory = memory;
+    }
+
+    /// Moves every parameter that has a gradient and a rate above 0.
+    pub fn step(
+        &mut self,
+        network: &mut Network,
+        gradients: Vec<Option<Tensor<1>>>,
+        size: &StepSize<'_>,
+    ) {
+        for (index, gradient) in gradients.into_iter().enumerate() {
+            let rate = size.rates[index];
+            let Some(gradient) = gradient.filter(|_| rate > 0.0) else {
+                continue;
+            };
+            let decays = decays(&network.parameters()[index]);
+            let value = network.value(index).clone();
+            let memory = &mut self.memory[index];
+            memory.n_steps += 1;
+            let moved = match self.config {
+                OptimizerConfig::Adamw {
+                    beta1,
+                    weight_decay,
+                    ..
+                } => {
+                    let decay = if decays { rate * weight_decay } else { 0.0 };
+                    let beta1 = size.momentum.unwrap_or(beta1);
+                    let step = adam_step(&self.config, beta1, memory, gradient);
+                    value.mul_scalar(1.0 - decay) - step.mul_scalar(rate)
+                }
+                OptimizerConfig::Sgd {
+                    momentum,
+                    nesterov,
+                    weight_decay,
+                } => {
+                    let gradient = match decays && weight_decay > 0.0 {
+                        true => gradient + value.clone().mul_scalar(weight_decay),
+                        false => gradient,
+                    };
+                    let momentum = size.momentum.unwrap_or(momentum);
+                    let step = sgd_step(momentum, nesterov, memory, gradient);
+                    value - step.mul_scalar(rate)
+                }
+            };
+            network.set_value(index, moved);
+        }
+    }
+}
+
+/// Weight decay is for matrices and kernels: shrinking the factor or the constant of a normalisation
+/// changes what the network computes without making it simpler.
+fn decays(parameter: &Parameter) -> bool {
+    matches!(
+        parameter.role,
+        Role::ConvWeight { .. } | Role::LinearWeight { .. } | Role::RecurrentWeight { .. }
+    )
+}
+
+/// Adam's step for a rate of 1 (Kingma and Ba, 2015, algorithm 1).
+fn adam_step(
+    config: &OptimizerConfig,
+    beta1: f64,
+    memory: &mut Memory,
+    gradient: Tensor<1>,
+) -> Tensor<1> {
+    let OptimizerConfig::Adamw { beta2, epsilon, .. } = *config else {
+        unreachable!("only called for Adam");
+    };
+    let moved = |old: Option<Tensor<1>>, new: Tensor<1>, beta: f64| match old {
+        Some(old) => old.mul_scalar(beta) + new.mul_scalar(1.0 - beta),
+        None => new.mul_scalar(1.0 - beta),
+    };
+    let squared = gradient.clone() * gradient.clone();
+    let first = moved(memory.first.take(), gradient, beta1);
+    let second = moved(memory.second.take(), squared, beta2);
+    let n_steps = memory.n_steps as i32;
+    // With a beta that the schedule moves, the correction for the empty start is that of the present
+    // beta, as in PyTorch.
+    let first_share = 1.0 - beta1.powi(n_steps);
+    let second_share = 1.0 - beta2.powi(n_steps);
+    memory.first = Some(first.clone());
+    memory.second = Some(second.clone());
+    let scale = second.div_scalar(second_share).sqrt().add_scalar(epsilon);
+    first.div_scalar(first_share) / scale
+}
+
+/// SGD's step for a rate of 1.
+fn sgd_step(momentum: f64, nesterov: bool, memory: &mut Memory, gradient: Tensor<1>) -> Tensor<1> {
+    if momentum == 0.0 {
+        return gradient;
+    }
+    let velocity = match memory.first.take() {
+        Some(old) => old.mul_scalar(momentum) + gradient.clone(),
+        None => gradient.clone(),
+    };
+    memory.first = Some(velocity.clone());
+    match nesterov {
+        true => gradient + velocity.mul_scalar(momentum),
+        false => velocity,
+    }
+}
+
+/// Scales gradients down so that their common norm is at most `limit`, and returns the norm before.
+///
+/// # Errors
+/// [`Error::Device`] if the device does not hand over the norm.
+pub fn clip_norm(
+    gradients: &mut [Option<Tensor<1>>],
+    limit: Option<f64>,
+    device: &Device,
+) -> Result<f64> {
+    let squares: Vec<Tensor<1>> = gradients
+        .iter()
+        .flatten()
+        .map(|g| (g.clone() * g.clone()).sum())
+        .collect();
+    if squares.is_empty() {
+        return Ok(0.0);
+    }
+    debug_assert!(!device.is_autodiff());
+    let squares = crate::network::host(Tensor::cat(squares, 0))?;
+    let norm = squares.iter().map(|&s| f64::from(s)).sum::<f64>().sqrt();
+    if let Some(limit) = limit.filter(|&limit| norm > limit) {
+        for gradient in gradients.iter_mut().flatten() {
+            *gradient = gradient.clone().mul_scalar(limit / norm);
+        }
+    }
+    Ok(norm)
+}
