@@ -66,6 +66,44 @@ pub enum Error {
         expected: u32,
     },
 
+    /// A clip gives no frame: it is empty, or shorter than the front end needs.
+    #[error("clip has {found} samples, the front end needs at least {needed}")]
+    ClipTooShort {
+        /// The clip's number of samples.
+        found: usize,
+        /// The least number of samples.
+        needed: usize,
+    },
+
+    /// A clip is too long for a front end with statistics over the whole clip.
+    #[error("clip is {found_secs:.1} s long, the limit is {limit_secs:.0} s with {settings}")]
+    ClipTooLong {
+        /// The clip's length in seconds.
+        found_secs: f64,
+        /// The limit in seconds.
+        limit_secs: f64,
+        /// The settings that need the whole clip.
+        settings: String,
+    },
+
+    /// A front end with statistics over the whole clip cannot work on a stream.
+    #[error("the front end needs the whole clip because of {settings}, it cannot stream")]
+    NeedsWholeClip {
+        /// The settings that need the whole clip.
+        settings: String,
+    },
+
+    /// A sample is not a sensible number.
+    #[error("sample {index} is {found}, expected a number within ±{limit:e}")]
+    Sample {
+        /// The sample's position in the clip, counted from 0.
+        index: usize,
+        /// The sample.
+        found: f32,
+        /// The largest absolute value.
+        limit: f32,
+    },
+
     /// A setting has an impossible value.
     #[error("{key} is {found}, {expected}")]
     Config {

@@ -8,6 +8,7 @@
 //! ```
 
 pub mod error;
+pub mod features;
 pub mod model;
 
 pub use error::{Error, Result};

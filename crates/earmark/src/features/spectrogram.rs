@@ -1,0 +1,338 @@
+//! Spectrograms: frames of samples in, `[band, frame]` loudness out.
+//!
+//! [`Spectrogram`] holds what is computed once (window, Fourier plan, filters); a
+//! [`SpectrogramStream`] works through one clip with it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use realfft::num_complex::Complex32;
+use realfft::{RealFftPlanner, RealToComplex};
+
+use super::check;
+use super::framer::{self, Framer};
+use super::lanes::{Lanes, N_LANES};
+use super::log_axis;
+use super::logarithm::ln;
+use super::matrix::Matrix;
+use super::mel::MelBank;
+use super::spectrogram_config::{
+    BinValue, DecibelConfig, DecibelLaw, FrequencyAxis, LogConfig, Loudness, Reference,
+    SpectrogramConfig, StftConfig, WindowPlacement,
+};
+use super::window;
+use crate::Result;
+
+/// A compiled spectrogram.
+#[derive(Debug)]
+pub(crate) struct Spectrogram {
+    stft: StftConfig,
+    values: BinValue,
+    window: Vec<f32>,
+    /// Where the window begins in the transform's input.
+    window_start: usize,
+    plan: Plan,
+    axis: Axis,
+    loudness: Pointwise,
+}
+
+/// The Fourier transform of a frame.
+struct Plan(Arc<dyn RealToComplex<f32>>);
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Plan").field(&self.0.len()).finish()
+    }
+}
+
+/// How bins become bands.
+#[derive(Debug)]
+enum Axis {
+    Linear,
+    Mel(MelBank),
+    /// The bin of each band.
+    Nearest(Vec<usize>),
+}
+
+/// The part of a loudness that looks at one value at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Pointwise {
+    Linear,
+    /// `scale · ln(max(x + offset, floor)) + shift`
+    Log {
+        offset: f32,
+        floor: f32,
+        scale: f32,
+        shift: f32,
+    },
+}
+
+impl Pointwise {
+    fn new(loudness: &Loudness) -> Result<Self> {
+        match loudness {
+            Loudness::Linear | Loudness::Pcen(_) => Ok(Self::Linear),
+            Loudness::Ln(config) => Self::logarithm(config, 1.0),
+            Loudness::Log10(config) => Self::logarithm(config, std::f64::consts::LOG10_E),
+            Loudness::Decibel(config) => Self::decibel(config),
+        }
+    }
+
+    fn logarithm(config: &LogConfig, scale: f64) -> Result<Self> {
+        let LogConfig { offset, floor } = *config;
+        check::that(
+            offset >= 0.0 && floor >= 0.0 && (offset + floor).is_finite() && offset + floor > 0.0,
+            "loudness.offset and floor",
+            || format!("{offset} and {floor}"),
+            || "must not be negative, one must be above 0".to_owned(),
+        )?;
+        Ok(Self::Log {
+            offset: offset as f32,
+            floor: (floor as f32).max(f32::MIN_POSITIVE),
+            scale: scale as f32,
+            shift: 0.0,
+        })
+    }
+
+    fn decibel(config: &DecibelConfig) -> Result<Self> {
+        check::positive("loudness.floor", config.floor)?;
+        let factor = match config.law {
+            DecibelLaw::Power => 10.0,
+            DecibelLaw::Amplitude => 20.0,
+        };
+        let reference_db = match config.reference {
+            Reference::Value(value) => {
+                check::positive("loudness.reference", value)?;
+                factor * value.max(config.floor).log10()
+            }
+            Reference::OfClip(_) => 0.0,
+        };
+        if let Some(top_db) = config.top_db {
+            check::positive("loudness.top_db", top_db)?;
+        }
+        Ok(Self::Log {
+            offset: 0.0,
+            floor: (config.floor as f32).max(f32::MIN_POSITIVE),
+            scale: (factor * std::f64::consts::LOG10_E) as f32,
+            shift: -reference_db as f32,
+        })
+    }
+
+    fn apply(self, values: &mut [Lanes]) {
+        let Self::Log {
+            offset,
+            floor,
+            scale,
+            shift,
+        } = self
+        else {
+            return;
+        };
+        for lanes in values {
+            for value in &mut lanes.0 {
+                *value = scale * ln((*value + offset).max(floor)) + shift;
+            }
+        }
+    }
+}
+
+impl Spectrogram {
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) names the setting that cannot be.
+    pub(crate) fn new(config: &SpectrogramConfig, sample_rate: u32) -> Result<Self> {
+        let stft = &config.stft;
+        check_stft(stft)?;
+        let n_bins = stft.n_fft / 2 + 1;
+        let axis = match &config.axis {
+            FrequencyAxis::Linear => Axis::Linear,
+            FrequencyAxis::Mel(mel) => Axis::Mel(MelBank::new(mel, stft.n_fft, sample_rate)?),
+            FrequencyAxis::Log(log) => {
+                Axis::Nearest(log_axis::nearest_bins(log, n_bins, sample_rate)?)
+            }
+        };
+        let window_start = match stft.placement {
+            WindowPlacement::Centre => (stft.n_fft - stft.win_length()) / 2,
+            WindowPlacement::Start => 0,
+        };
+        Ok(Self {
+            window: window::scaled_window(stft, sample_rate),
+            window_start,
+            plan: Plan(RealFftPlanner::new().plan_fft_forward(stft.n_fft)),
+            axis,
+            loudness: Pointwise::new(&config.loudness)?,
+            values: config.values,
+            stft: stft.clone(),
+        })
+    }
+
+    pub(crate) fn n_bands(&self) -> usize {
+        match &self.axis {
+            Axis::Linear => self.n_bins(),
+            Axis::Mel(bank) => bank.n_bands(),
+            Axis::Nearest(bins) => bins.len(),
+        }
+    }
+
+    pub(crate) fn n_frames(&self, n_samples: usize) -> Result<usize> {
+        framer::n_frames(&self.stft, n_samples)
+    }
+
+    pub(crate) fn min_samples(&self) -> usize {
+        framer::min_samples(&self.stft)
+    }
+
+    pub(crate) fn hop_length(&self) -> usize {
+        self.stft.hop_length
+    }
+
+    fn n_bins(&self) -> usize {
+        self.stft.n_fft / 2 + 1
+    }
+}
+
+fn check_stft(stft: &StftConfig) -> Result<()> {
+    check::range("stft.n_fft", stft.n_fft, 2, 1 << 20)?;
+    check::range("stft.win_length", stft.win_length(), 1, stft.n_fft)?;
+    check::range("stft.hop_length", stft.hop_length, 1, 1 << 24)?;
+    if let Some(emphasis) = stft.pre_emphasis {
+        check::that(
+            (0.0..=1.0).contains(&emphasis.coefficient),
+            "stft.pre_emphasis.coefficient",
+            || emphasis.coefficient.to_string(),
+            || "must be 0 to 1".to_owned(),
+        )?;
+    }
+    Ok(())
+}
+
+/// The work on one clip.
+#[derive(Debug)]
+pub(crate) struct SpectrogramStream {
+    spectrogram: Arc<Spectrogram>,
+    framer: Framer,
+    input: Vec<f32>,
+    spectrum: Vec<Complex32>,
+    scratch: Vec<Complex32>,
+    /// `[bin]`
+    bins: Vec<Lanes>,
+    /// `[band]`; not used where bins are bands.
+    bands: Vec<Lanes>,
+}
+
+impl SpectrogramStream {
+    pub(crate) fn new(spectrogram: &Arc<Spectrogram>) -> Self {
+        let n_bands = match spectrogram.axis {
+            Axis::Linear => 0,
+            Axis::Mel(_) | Axis::Nearest(_) => spectrogram.n_bands(),
+        };
+        Self {
+            framer: Framer::new(&spectrogram.stft),
+            input: spectrogram.plan.0.make_input_vec(),
+            spectrum: spectrogram.plan.0.make_output_vec(),
+            scratch: spectrogram.plan.0.make_scratch_vec(),
+            bins: vec![Lanes::default(); spectrogram.n_bins()],
+            bands: vec![Lanes::default(); n_bands],
+            spectrogram: Arc::clone(spectrogram),
+        }
+    }
+
+    /// The frames of a whole clip.
+    pub(crate) fn whole(mut self, samples: &[f32]) -> Result<Matrix> {
+        self.framer.push(samples);
+        self.finish()
+    }
+
+    /// Takes the next samples; returns the frames that they complete.
+    pub(crate) fn push(&mut self, samples: &[f32]) -> Matrix {
+        self.framer.push(samples);
+        self.complete_frames()
+    }
+
+    /// Ends the clip; returns the last frames.
+    pub(crate) fn finish(&mut self) -> Result<Matrix> {
+        self.framer.finish()?;
+        Ok(self.complete_frames())
+    }
+
+    fn complete_frames(&mut self) -> Matrix {
+        let n_frames = self.framer.n_ready();
+        let mut matrix = Matrix::zeros(self.spectrogram.n_bands(), n_frames);
+        for first in (0..n_frames).step_by(N_LANES) {
+            let count = N_LANES.min(n_frames - first);
+            for lane in 0..count {
+                self.transform(first + lane, lane);
+            }
+            let bands = self.bands();
+            matrix.write_lanes(first, count, bands);
+        }
+        self.framer.advance(n_frames);
+        matrix
+    }
+
+    /// Transforms one frame and writes its bins into a lane.
+    fn transform(&mut self, frame: usize, lane: usize) {
+        let Spectrogram {
+            window,
+            window_start,
+            plan,
+            ..
+        } = &*self.spectrogram;
+        let start = *window_start;
+        let samples = &self.framer.frame(frame)[start..start + window.len()];
+        self.input[..start].fill(0.0);
+        self.input[start + window.len()..].fill(0.0);
+        let windowed = &mut self.input[start..start + window.len()];
+        for ((out, sample), weight) in windowed.iter_mut().zip(samples).zip(window) {
+            *out = sample * weight;
+        }
+        plan.0
+            .process_with_scratch(&mut self.input, &mut self.spectrum, &mut self.scratch)
+            .expect("the buffers come from the plan");
+        write_bins(
+            self.spectrogram.values,
+            &self.spectrum,
+            &mut self.bins,
+            lane,
+        );
+    }
+
+    /// The bands of the frames in the lanes.
+    fn bands(&mut self) -> &[Lanes] {
+        let bands = match &self.spectrogram.axis {
+            Axis::Linear => &mut self.bins,
+            Axis::Mel(bank) => {
+                bank.apply(&self.bins, &mut self.bands);
+                &mut self.bands
+            }
+            Axis::Nearest(of_band) => {
+                for (band, bin) in self.bands.iter_mut().zip(of_band) {
+                    *band = self.bins[*bin];
+                }
+                &mut self.bands
+            }
+        };
+        self.spectrogram.loudness.apply(bands);
+        bands
+    }
+}
+
+/// Writes the chosen real number of every bin into a lane.
+fn write_bins(values: BinValue, spectrum: &[Complex32], bins: &mut [Lanes], lane: usize) {
+    fn write(
+        spectrum: &[Complex32],
+        bins: &mut [Lanes],
+        lane: usize,
+        value: impl Fn(&Complex32) -> f32,
+    ) {
+        let lane = lane % N_LANES;
+        for (bin, number) in bins.iter_mut().zip(spectrum) {
+            bin.0[lane] = value(number);
+        }
+    }
+    match values {
+        BinValue::Power => write(spectrum, bins, lane, |z| z.re * z.re + z.im * z.im),
+        BinValue::Magnitude => write(spectrum, bins, lane, |z| (z.re * z.re + z.im * z.im).sqrt()),
+        BinValue::Real => write(spectrum, bins, lane, |z| z.re),
+        BinValue::Imaginary => write(spectrum, bins, lane, |z| z.im),
+        BinValue::Phase => write(spectrum, bins, lane, |z| z.im.atan2(z.re)),
+    }
+}
