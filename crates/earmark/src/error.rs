@@ -155,6 +155,13 @@ pub enum Error {
         reason: String,
     },
 
+    /// An ONNX file without metadata of ours: a foreign model, not yet a bundle.
+    #[error("{name}: an ONNX file without Earmark's metadata, expected a bundle")]
+    NotABundle {
+        /// The file's name.
+        name: String,
+    },
+
     /// A bundle was written by a newer Earmark.
     #[error("{name}: bundle format version {found}, this build reads 1 to {newest}")]
     BundleVersion {
@@ -238,6 +245,10 @@ impl Error {
                 suggestion: Some(name),
                 ..
             } => Some(format!("did you mean `{name}`?")),
+            Self::NotABundle { name } => Some(format!(
+                "describe its input, classes and segments in a TOML file, then \
+                 `earmark bundle wrap {name} --config wrap.toml -o tagger.onnx`"
+            )),
             Self::BundleVersion { .. } => Some("update earmark to read this bundle".to_owned()),
             _ => None,
         }

@@ -7,6 +7,8 @@
 //!             └─ tagger   segments → network → tags with times
 //! ```
 
+pub mod bundle;
+pub mod dataset;
 pub mod error;
 pub mod features;
 pub mod model;
