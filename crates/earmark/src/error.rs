@@ -44,6 +44,17 @@ pub enum Error {
         reason: String,
     },
 
+    /// The recording ends before it should: a cut download, a recorder that lost power.
+    #[error("{name}: stream ends after {found_secs:.3} s, {reason}")]
+    Truncated {
+        /// The file's name, or the name given to a stream.
+        name: String,
+        /// The seconds of sound that are there.
+        found_secs: f64,
+        /// What was expected, such as "its header promises 5.000 s".
+        reason: String,
+    },
+
     /// A limit on the input was passed.
     #[error("{name}: {what} is {found}, the limit is {limit}")]
     Limit {

@@ -7,6 +7,7 @@
 //!             └─ tagger   segments → network → tags with times
 //! ```
 
+pub mod audio;
 pub mod bundle;
 pub mod dataset;
 pub mod error;
