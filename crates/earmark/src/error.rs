@@ -148,6 +148,15 @@ pub enum Error {
         expected: String,
     },
 
+    /// A number that must be finite is not.
+    #[error("{what} is {found}, expected a finite number")]
+    NotFinite {
+        /// Which number.
+        what: String,
+        /// The value found: NaN or an infinity.
+        found: f32,
+    },
+
     /// A weights file cannot be read or is of no known architecture.
     #[error("{name}: {reason}")]
     Weights {

@@ -12,6 +12,7 @@ pub mod bundle;
 pub mod dataset;
 pub mod error;
 pub mod features;
+pub mod eval;
 pub mod model;
 
 pub use error::{Error, Result};
