@@ -11,8 +11,8 @@ pub mod audio;
 pub mod bundle;
 pub mod dataset;
 pub mod error;
-pub mod features;
 pub mod eval;
+pub mod features;
 pub mod model;
 
 pub use error::{Error, Result};
