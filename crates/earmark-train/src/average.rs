@@ -76,13 +76,10 @@ impl Average {
         }
     }
 
-    /// An average as a checkpoint has it.
-    pub fn restored(config: AverageConfig, n_averaged: u64, values: Vec<Tensor<1>>) -> Self {
-        Self {
-            config,
-            n_averaged,
-            values,
-        }
+    /// Becomes what a checkpoint holds.
+    pub fn restore(&mut self, n_averaged: u64, values: Vec<Tensor<1>>) {
+        self.n_averaged = n_averaged;
+        self.values = values;
     }
 
     /// How often weights came in, and the average of every parameter.

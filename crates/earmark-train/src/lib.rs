@@ -9,11 +9,16 @@
 //! The tensor framework (Burn) stays inside this crate.
 
 pub mod average;
+pub mod checkpoint;
 pub mod device;
 pub mod loss;
 pub mod network;
+pub mod observer;
 pub mod optimizer;
 pub mod schedule;
+pub mod source;
+pub mod trainer;
 
 pub use device::DeviceChoice;
 pub use network::Network;
+pub use trainer::{TrainConfig, Trainer};

@@ -111,6 +111,11 @@ impl Loss {
         })
     }
 
+    /// The loss's settings.
+    pub fn config(&self) -> &LossConfig {
+        &self.config
+    }
+
     /// The loss of a batch and its gradient.
     ///
     /// # Shapes

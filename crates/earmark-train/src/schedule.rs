@@ -83,6 +83,18 @@ fn default_patience() -> usize {
     3
 }
 
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self::OneCycle {
+            rise: default_rise(),
+            start_divisor: default_start_divisor(),
+            end_divisor: default_end_divisor(),
+            momentum_high: default_momentum_high(),
+            momentum_low: default_momentum_low(),
+        }
+    }
+}
+
 /// What a schedule asks for at a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {

@@ -12,6 +12,7 @@
 //! Features are `[batch, channel, band, frame]`, logits `[batch, class]`, embeddings `[batch, dim]`.
 
 mod blocks;
+pub mod groups;
 mod initial;
 mod norm;
 mod recurrent;

@@ -64,6 +64,13 @@ impl Tape {
         self.statistics.push(statistics);
     }
 
+    /// Makes what was measured move the running statistics by this share instead of the network's.
+    pub(crate) fn set_momentum(&mut self, momentum: f32) {
+        for measured in &mut self.statistics {
+            measured.momentum = momentum;
+        }
+    }
+
     pub(super) fn take_leaves(&mut self) -> Vec<(usize, Tensor<1>)> {
         let leaves = std::mem::take(&mut self.leaves);
         leaves

@@ -1,6 +1,11 @@
 //! Helpers that several test files share.
 
 #![allow(dead_code, reason = "every test file uses some of these")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot read its input has failed"
+)]
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +20,7 @@ pub(crate) fn shared() -> Option<PathBuf> {
     None
 }
 
-/// A `float32` array in NumPy's format: its shape and values.
+/// A `float32` array in `NumPy`'s format: its shape and values.
 pub(crate) fn read_npy(path: &Path) -> (Vec<usize>, Vec<f32>) {
     let bytes = std::fs::read(path).unwrap();
     assert_eq!(&bytes[..6], b"\x93NUMPY");
