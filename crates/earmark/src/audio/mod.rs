@@ -28,6 +28,7 @@
 
 mod container;
 mod guard;
+mod matroska;
 mod metadata;
 mod mix;
 mod mp4;

@@ -1,7 +1,7 @@
 //! Everything but the RIFF family: Symphonia demuxes and decodes, `ropus` decodes Opus.
 //!
 //! What Symphonia leaves open is closed here: MP4 edit lists, MP3 padding and cut frames, Opus
-//! pre-skip, streams that end early, panics on damaged data.
+//! pre-skip, Matroska's padding, streams that end early, panics on damaged data.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use super::planes::Planes;
 use super::source::{ByteReader, Watch, read_error};
 use super::stream::{AudioInfo, Decoder, Opened};
 use super::trim::Trim;
-use super::{Limits, RecordingMeta, mp4, mpeg};
+use super::{Limits, RecordingMeta, matroska, mp4, mpeg};
 use crate::{Error, Result};
 
 /// Opens a container that Symphonia demuxes.
@@ -34,14 +34,16 @@ pub(super) fn open(
     name: &Arc<str>,
     mut reader: ByteReader,
     container: Container,
-    head: &[u8],
     options: &OpenOptions,
 ) -> Result<Opened> {
     let watch = reader.watch();
     let failed = |error: &std::io::Error| read_error(name, &watch, &options.limits, error);
+    if matches!(container, Container::Mp4 | Container::Caf) {
+        // Both may keep their tables behind the sound.
+        reader.spool().map_err(|e| failed(&e))?;
+    }
     let edits = match container {
-        Container::Mp4 if reader.can_seek() => mp4::edits(&mut reader).map_err(|e| failed(&e))?,
-        Container::Mp4 => mp4::edits(&mut std::io::Cursor::new(head)).unwrap_or_default(),
+        Container::Mp4 => mp4::edits(&mut reader).map_err(|e| failed(&e))?,
         _ => Vec::new(),
     };
     if matches!(container, Container::Mpeg | Container::Adts) {
@@ -205,11 +207,16 @@ struct PacketDecoder {
     n_channels: usize,
     /// Samples per channel that the header promises, before and after trimming.
     promised: Option<u64>,
-    n_decoded: u64,
     n_given: u64,
     /// The first block, decoded at opening.
     waiting: Option<Planes>,
     last_packet: Vec<u8>,
+    /// One packet ahead, in Matroska: only behind the last one lies what is to be cut off it.
+    ahead: Option<Packet>,
+    /// Samples to cut off the packet that is decoded next.
+    cut: u64,
+    /// The length in seconds that the container states for all its tracks.
+    stated_secs: Option<f64>,
     ended: bool,
 }
 
@@ -230,10 +237,12 @@ impl PacketDecoder {
             sample_rate: 0,
             n_channels: 0,
             promised,
-            n_decoded: 0,
             n_given: 0,
             waiting: None,
             last_packet: Vec::new(),
+            ahead: None,
+            cut: 0,
+            stated_secs: media_secs(format.as_ref()),
             ended: false,
             context,
             format,
@@ -258,7 +267,10 @@ impl PacketDecoder {
         let rate = f64::from(self.sample_rate.max(1));
         let duration_secs = match self.promised {
             Some(n) => Some(n as f64 / rate),
-            None => media_secs(self.format.as_ref()),
+            // Ogg's granule positions count the pre-skip.
+            None => self
+                .stated_secs
+                .map(|secs| secs - pre_skip_secs(&self.codec, self.context.container)),
         };
         Ok(AudioInfo {
             container: self.context.container,
@@ -283,6 +295,27 @@ impl PacketDecoder {
 
     /// The next packet of the track; `None` at the end.
     fn next_packet(&mut self) -> Result<Option<Packet>> {
+        if self.context.container != Container::Matroska {
+            return self.demux();
+        }
+        let packet = match self.ahead.take() {
+            Some(packet) => Some(packet),
+            None => self.demux()?,
+        };
+        if let Some(packet) = &packet {
+            self.ahead = self.demux()?;
+            if self.ahead.is_none() {
+                let nanos = matroska::discard_padding(&self.context.watch.tail(), &packet.data);
+                let rate = u128::from(self.sample_rate.max(1));
+                let samples = (u128::from(nanos) * rate + 500_000_000) / 1_000_000_000;
+                self.cut = u64::try_from(samples).unwrap_or(0);
+            }
+        }
+        Ok(packet)
+    }
+
+    /// The next packet as the container has it.
+    fn demux(&mut self) -> Result<Option<Packet>> {
         loop {
             let name = Arc::clone(&self.context.name);
             match guarded(&name, || self.format.next_packet())? {
@@ -294,6 +327,15 @@ impl PacketDecoder {
                 Ok(None) => return Ok(None),
                 // A chained Ogg stream: the next link has its own headers.
                 Err(SymphoniaError::ResetRequired) => self.restart()?,
+                // Matroska in a pipe: its demuxer cannot see the end coming. Whether it came too
+                // early follows from the stated length.
+                Err(SymphoniaError::IoError(error))
+                    if self.context.container == Container::Matroska
+                        && is_end(&error)
+                        && !self.context.was_refused() =>
+                {
+                    return Ok(None);
+                }
                 Err(error) => return Err(self.context.body_error(self.secs(), &error)),
             }
         }
@@ -322,7 +364,10 @@ impl PacketDecoder {
         };
         let spec = self.decode_packet(&packet, planes)?;
         self.check_spec(spec)?;
-        self.n_decoded += planes.n_samples() as u64;
+        if self.cut > 0 {
+            let cut = usize::try_from(self.cut).unwrap_or(usize::MAX);
+            planes.truncate(planes.n_samples().saturating_sub(cut));
+        }
         self.trim.apply(planes);
         self.n_given += planes.n_samples() as u64;
         if self.context.container == Container::Mpeg {
@@ -352,7 +397,7 @@ impl PacketDecoder {
                     let buffer = decoder.decode(packet)?;
                     buffer.copy_to_vecs_planar::<f32>(&mut planes.channels);
                     let spec = buffer.spec();
-                    *lfe = lfe_channels(spec.channels());
+                    *lfe = lfe_channels(context.container, spec.channels());
                     Ok((spec.rate(), spec.channels().count()))
                 })?
                 .map_err(|error| context.body_error(secs, &error))
@@ -386,11 +431,19 @@ impl PacketDecoder {
                 .context
                 .truncated(self.secs(), "it ends inside a frame".to_owned()));
         }
+        if let (Container::Matroska, Some(stated)) = (self.context.container, self.stated_secs)
+            && self.format.tracks().len() == 1
+            && self.secs() + 0.25 < stated
+        {
+            let promise = format!("its header promises {stated:.3} s");
+            return Err(self.context.truncated(self.secs(), promise));
+        }
         // Encoders of MPEG audio disagree on whether the header's frame counts itself.
-        let tolerance = if self.context.container == Container::Mpeg {
-            1_152
-        } else {
-            0
+        let tolerance = match self.context.container {
+            Container::Mpeg => 1_152,
+            // FFmpeg counts the last packet of compressed sound as full.
+            Container::Caf if !self.codec_name().contains("PCM") => 4_096,
+            _ => 0,
         };
         match self.promised {
             Some(promised) if self.n_given + tolerance < promised => Err(self.context.truncated(
@@ -477,15 +530,27 @@ fn trimming(
 }
 
 /// The indices of the channels of low-frequency effects.
-fn lfe_channels(channels: &symphonia::core::audio::Channels) -> Vec<usize> {
+fn lfe_channels(container: Container, channels: &symphonia::core::audio::Channels) -> Vec<usize> {
     use symphonia::core::audio::{Channels, Position};
     match channels {
+        // The demuxers of these assume positions where the file states none.
+        _ if matches!(container, Container::Aiff | Container::Caf) => Vec::new(),
         Channels::Positioned(positions) => [Position::LFE1, Position::LFE2]
             .into_iter()
             .filter(|lfe| positions.contains(*lfe))
             .map(|lfe| (positions.bits() & (lfe.bits() - 1)).count_ones() as usize)
             .collect(),
         _ => Vec::new(),
+    }
+}
+
+/// The seconds of pre-skip that the stated length of an Ogg Opus stream contains.
+fn pre_skip_secs(codec: &Codec, container: Container) -> f64 {
+    match (codec, container) {
+        (Codec::Opus(decoder), Container::Ogg) => {
+            decoder.pre_skip as f64 / f64::from(opus::SAMPLE_RATE)
+        }
+        _ => 0.0,
     }
 }
 

@@ -6,8 +6,10 @@
 //!
 //! * **length**: `n` samples at rate `a` become exactly `round(n · b / a)` samples at rate `b`;
 //! * **delay**: none, sample 0 stays at time 0; before and after the recording there is silence;
-//! * **pass band**: flat within 0.01 dB up to 0.95 of the lower Nyquist frequency;
-//! * **stop band**: at least 100 dB down from the lower Nyquist frequency on;
+//! * **pass band**: flat within 0.001 dB up to 0.95 of the lower Nyquist frequency, where a sine
+//!   comes out as the same sine to 105 dB (measured: 112 dB or more);
+//! * **stop band**: from the lower Nyquist frequency plus 2 % of the way to the upper on, a sine is
+//!   125 dB down (measured: 133 dB or more);
 //! * **block sizes** of the input do not change the output.
 
 use rubato::audioadapter_buffers::direct::SequentialSliceOfVecs;

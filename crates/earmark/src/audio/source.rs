@@ -1,5 +1,6 @@
 //! Where bytes come from: a path, a buffer or any reader, behind one counted and limited reader.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
@@ -76,8 +77,9 @@ impl From<&str> for Source {
 const LID_BEFORE_FIRST_PACKET: u64 = 512 << 20;
 const LID_BETWEEN_PACKETS: u64 = 64 << 20;
 
-/// How many of the last bytes read are remembered; more than two MPEG audio frames.
-const N_TAIL: usize = 8 * 1024;
+/// How many of the last bytes read are remembered: more than two MPEG audio frames, and what
+/// follows the last block of a Matroska file.
+const N_TAIL: usize = 512 * 1024;
 
 /// Why a read was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +102,7 @@ struct WatchState {
     io_error: Option<(io::ErrorKind, String)>,
     since_packet: u64,
     had_packet: bool,
-    tail: Vec<u8>,
+    tail: VecDeque<u8>,
 }
 
 impl Watch {
@@ -126,9 +128,9 @@ impl Watch {
         state.had_packet = true;
     }
 
-    /// The last bytes that were read, contiguous, at most 8 KiB.
+    /// The last bytes that were read, contiguous, at most 512 KiB.
     pub(super) fn tail(&self) -> Vec<u8> {
-        self.lock().tail.clone()
+        self.lock().tail.iter().copied().collect()
     }
 
     fn read(&self, bytes: &[u8]) -> io::Result<()> {
@@ -146,10 +148,13 @@ impl Watch {
         let new = &bytes[bytes.len().saturating_sub(N_TAIL)..];
         let excess = (state.tail.len() + new.len()).saturating_sub(N_TAIL);
         state.tail.drain(..excess);
-        state.tail.extend_from_slice(new);
+        state.tail.extend(new);
         Ok(())
     }
 }
+
+/// The read buffer of a file.
+const BUFFER_BYTES: usize = 64 * 1024;
 
 enum Inner {
     File(BufReader<File>),
@@ -189,7 +194,7 @@ impl ByteReader {
                     });
                 }
                 if metadata.is_file() {
-                    let reader = BufReader::with_capacity(64 * 1024, file);
+                    let reader = BufReader::with_capacity(BUFFER_BYTES, file);
                     (Inner::File(reader), Some(metadata.len()))
                 } else {
                     (Inner::Stream(Box::new(file)), None)
@@ -247,6 +252,31 @@ impl ByteReader {
             (Some(len), Some(end)) => Some(len.min(end)),
             (len, _) => len,
         };
+    }
+
+    /// Copies a stream to an unnamed temporary file, for formats whose index comes last.
+    ///
+    /// # Errors
+    /// Those of reading and writing, and the limit on the number of bytes.
+    pub(super) fn spool(&mut self) -> io::Result<()> {
+        if self.can_seek() {
+            return Ok(());
+        }
+        let mut file = tempfile::tempfile()?;
+        let mut len = 0;
+        loop {
+            // A piece at a time, each of which counts as progress.
+            let piece = io::copy(&mut self.by_ref().take(1 << 20), &mut file)?;
+            self.watch.packet();
+            len += piece;
+            if piece == 0 {
+                break;
+            }
+        }
+        file.seek(SeekFrom::Start(0))?;
+        self.inner = Inner::File(BufReader::with_capacity(BUFFER_BYTES, file));
+        (self.len, self.position, self.head) = (Some(len), 0, Vec::new());
+        Ok(())
     }
 
     /// The first `n` bytes, or all if there are fewer, without consuming them. Call it before any

@@ -134,7 +134,7 @@ impl AudioStream {
             Container::Wav | Container::Rf64 | Container::Wave64 => {
                 riff::open(&name, reader, container, options)?
             }
-            _ => packets::open(&name, reader, container, &head, options)?,
+            _ => packets::open(&name, reader, container, options)?,
         };
         Self::new(name, opened, options)
     }
@@ -209,12 +209,11 @@ impl AudioStream {
     pub fn next_block(&mut self) -> Result<Option<AudioBlock<'_>>> {
         while !self.done {
             if self.advance().inspect_err(|_| self.done = true)? {
-                break;
+                let channels = &self.output().channels[..];
+                return Ok(Some(AudioBlock { channels }));
             }
         }
-        let planes = self.output();
-        let channels = &planes.channels[..];
-        Ok((planes.n_samples() > 0).then_some(AudioBlock { channels }))
+        Ok(None)
     }
 
     /// Decodes the rest into memory.
@@ -321,18 +320,15 @@ impl AudioStream {
         }
         let secs = (self.n_decoded + self.decoded.n_samples() as u64) as f64 / rate;
         if secs > self.limits.max_duration_secs {
-            return Err(self.limit("duration", "more", self.limits.max_duration_secs));
+            let limit = self.limits.max_duration_secs;
+            return Err(Error::Limit {
+                name: self.name.to_string(),
+                what: "duration",
+                found: format!("more than {limit} s"),
+                limit: format!("{limit} s"),
+            });
         }
         Ok(())
-    }
-
-    fn limit(&self, what: &'static str, found: &str, limit: f64) -> Error {
-        Error::Limit {
-            name: self.name.to_string(),
-            what,
-            found: found.to_owned(),
-            limit: format!("{limit} s"),
-        }
     }
 }
 

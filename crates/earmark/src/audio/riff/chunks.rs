@@ -163,6 +163,10 @@ impl Walk<'_> {
             .take(chunk.len)
             .read_to_end(&mut content)
             .map_err(|e| read_error(self.name, &reader.watch(), self.limits, &e))?;
+        if (content.len() as u64) < chunk.len {
+            let id = String::from_utf8_lossy(&chunk.id);
+            return Err(self.bad(format!("file ends inside its `{id}` chunk")));
+        }
         self.skip(reader, chunk.padding)?;
         self.keep(chunk.id, content)?;
         Ok(true)
