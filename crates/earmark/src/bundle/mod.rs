@@ -12,6 +12,7 @@
 mod atomic;
 mod container;
 mod metadata;
+pub mod onnx;
 mod output;
 mod provenance;
 mod segment;

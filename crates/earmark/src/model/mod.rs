@@ -23,6 +23,7 @@
 
 pub mod block;
 pub mod efficient_at;
+pub mod import;
 pub mod parameter;
 pub mod parts;
 pub mod shape;

@@ -218,7 +218,10 @@ impl<'a> Walk<'a> {
         let name = &conv.name;
         self.expect_channels(name, x, conv.in_channels)?;
         let groups = conv.groups;
-        if groups == 0 || conv.in_channels % groups != 0 || conv.out_channels % groups != 0 {
+        if groups == 0
+            || !conv.in_channels.is_multiple_of(groups)
+            || !conv.out_channels.is_multiple_of(groups)
+        {
             let divides = format!(
                 "a divisor of {} and {}",
                 conv.in_channels, conv.out_channels

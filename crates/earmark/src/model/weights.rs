@@ -6,10 +6,18 @@ use super::{Architecture, Parameter};
 use crate::{Error, Result};
 
 /// A tensor of `f32`, last axis fastest.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Tensor {
     shape: Vec<usize>,
     data: Vec<f32>,
+}
+
+impl std::fmt::Debug for Tensor {
+    /// The shape and the first values: tensors have millions.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let first = &self.data[..self.data.len().min(4)];
+        write!(f, "Tensor({:?}, {first:?} …)", self.shape)
+    }
 }
 
 impl Tensor {
