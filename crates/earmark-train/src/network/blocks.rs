@@ -10,6 +10,7 @@ use earmark::model::block::{
 };
 use rand::RngExt;
 
+use super::kernels::{self, Curve, Window};
 use super::{Network, Pass};
 
 /// The side outputs gathered on the way.
@@ -35,8 +36,19 @@ impl Network {
         outputs: &mut Outputs,
     ) -> Tensor<4> {
         let mut value = input;
-        for block in blocks {
-            value = self.block(block, value, pass, outputs);
+        let mut rest = blocks;
+        while let [block, behind @ ..] = rest {
+            // A normalisation takes the activation behind it along where one kernel does both.
+            let fused = match (block, behind) {
+                (Block::BatchNorm(norm), [Block::Activation(activation), ..]) => self
+                    .fuses(norm, activation.function, pass)
+                    .map(|curve| (norm, curve)),
+                _ => None,
+            };
+            (value, rest) = match fused {
+                Some((norm, curve)) => (self.batch_norm(norm, curve, value, pass), &behind[1..]),
+                None => (self.block(block, value, pass, outputs), behind),
+            };
         }
         value
     }
@@ -50,7 +62,7 @@ impl Network {
     ) -> Tensor<4> {
         match block {
             Block::Conv(conv) => self.conv(conv, x, pass),
-            Block::BatchNorm(norm) => self.batch_norm(norm, x, pass),
+            Block::BatchNorm(norm) => self.batch_norm(norm, Curve::Straight, x, pass),
             Block::Activation(activation) => activate(activation, x),
             Block::Prelu(prelu) => self.prelu(prelu, x, pass),
             Block::Pool(pool) => pool_windows(pool, x),
@@ -93,6 +105,15 @@ impl Network {
                 weight.reshape([conv.out_channels, conv.in_channels]),
                 bias,
             );
+        }
+        let is_depthwise = conv.groups == conv.in_channels && conv.groups == conv.out_channels;
+        if self.is_cpu && is_depthwise && conv.dilation == [1, 1] && !conv.bias {
+            let window = Window {
+                kernel: conv.kernel,
+                stride: conv.stride,
+                padding: conv.padding,
+            };
+            return kernels::depthwise(x, weight, window);
         }
         let options = ConvOptions::new(conv.stride, conv.padding, conv.dilation, conv.groups);
         module::conv2d(x, weight, bias, options)

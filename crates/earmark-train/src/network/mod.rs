@@ -14,6 +14,7 @@
 mod blocks;
 pub mod groups;
 mod initial;
+mod kernels;
 mod norm;
 mod recurrent;
 mod tape;
@@ -46,6 +47,8 @@ pub struct Network {
     /// One flat tensor per parameter of the plan, in its order, outside of autodiff.
     values: Vec<Tensor<1>>,
     device: Device,
+    /// Whether the kernels of [`kernels`] may be used.
+    is_cpu: bool,
 }
 
 impl Network {
@@ -72,6 +75,7 @@ impl Network {
             plan,
             index,
             values,
+            is_cpu: device == Device::flex(),
             device,
         })
     }

@@ -1,0 +1,99 @@
+//! How the kernels take part in autodiff.
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Flex};
+
+use super::depthwise::{self, Window};
+use super::normalise::{self, Affine, Curve};
+use super::{Kernels, Map, values};
+
+#[derive(Debug)]
+struct DepthwiseStep;
+
+impl Backward<Flex, 2> for DepthwiseStep {
+    type State = (FlexTensor, FlexTensor, Window);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let pull = grads.consume::<Flex>(&ops.node);
+        let (x, weight, window) = ops.state;
+        let found = depthwise::backward(&Map::of(&x), &values(&weight), window, &Map::of(&pull));
+        for (parent, gradient) in ops.parents.into_iter().zip(found) {
+            if let Some(parent) = parent {
+                grads.register::<Flex>(parent.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct NormaliseStep;
+
+impl Backward<Flex, 3> for NormaliseStep {
+    type State = ([FlexTensor; 4], f32, Curve);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let pull = grads.consume::<Flex>(&ops.node);
+        let ([x, weight, bias, statistics], eps, curve) = ops.state;
+        let affine = Affine::new(&weight, &bias, &statistics, eps);
+        let found = normalise::backward(&Map::of(&x), &affine, curve, &Map::of(&pull));
+        for (parent, gradient) in ops.parents.into_iter().zip(found) {
+            if let Some(parent) = parent {
+                grads.register::<Flex>(parent.id, gradient);
+            }
+        }
+    }
+}
+
+impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
+    fn depthwise(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        window: Window,
+    ) -> FloatTensor<Self> {
+        let (x, x_node) = x.into_parts();
+        let (weight, weight_node) = weight.into_parts();
+        let output = Flex::depthwise(x.clone(), weight.clone(), window);
+        let prepared = DepthwiseStep.prepare::<C>([x_node, weight_node]);
+        match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((x, weight, window), output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
+    fn normalise(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        statistics: FloatTensor<Self>,
+        eps: f32,
+        curve: Curve,
+    ) -> FloatTensor<Self> {
+        let (x, x_node) = x.into_parts();
+        let (weight, weight_node) = weight.into_parts();
+        let (bias, bias_node) = bias.into_parts();
+        let (statistics, _) = statistics.into_parts();
+        let inputs = [x, weight, bias, statistics];
+        let [x, weight, bias, statistics] = inputs.clone();
+        let output = Flex::normalise(x, weight, bias, statistics, eps, curve);
+        let prepared = NormaliseStep.prepare::<C>([x_node, weight_node, bias_node]);
+        match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((inputs, eps, curve), output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+}

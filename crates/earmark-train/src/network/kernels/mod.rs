@@ -1,0 +1,288 @@
+//! Kernels of our own for training on the processor, with their gradients.
+//!
+//! Burn's CPU backend has no kernel for the gradients of a depthwise convolution and composes batch
+//! normalisation of a dozen passes over the map. These two take most of the time of a step of a
+//! MobileNet, so they are written out here, on plain slices, and take part in Burn's autodiff as a
+//! backend extension. Other devices keep Burn's operations.
+//!
+//! Every map is `[batch, channel, band, frame]`, contiguous. Work is spread over planes
+//! `[band, frame]`; sums over planes are added in their order, so results do not depend on the
+//! number of threads.
+
+mod depthwise;
+mod gradient;
+mod normalise;
+
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, Flex, backend_extension};
+use burn::tensor::{Tensor, TensorData};
+use earmark::model::block::Function;
+
+pub(super) use depthwise::Window;
+pub(super) use normalise::Curve;
+
+/// The operations that have a kernel here.
+#[backend_extension(Flex, Autodiff)]
+pub(super) trait Kernels: Backend {
+    /// A convolution with as many groups as channels in and out; `weight` is
+    /// `[channel, 1, band, frame]`.
+    fn depthwise(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        window: Window,
+    ) -> FloatTensor<Self>;
+
+    /// `curve((x - mean) / sqrt(variance + eps) * weight + bias)`, where `statistics` is
+    /// `[2, channel]`: the batch's mean and variance of each channel of `x` itself. Gradients go
+    /// through both.
+    fn normalise(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        statistics: FloatTensor<Self>,
+        eps: f32,
+        curve: Curve,
+    ) -> FloatTensor<Self>;
+}
+
+impl Kernels for Flex {
+    fn depthwise(x: FlexTensor, weight: FlexTensor, window: Window) -> FlexTensor {
+        depthwise::forward(&Map::of(&x), &values(&weight), window)
+    }
+
+    fn normalise(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        statistics: FlexTensor,
+        eps: f32,
+        curve: Curve,
+    ) -> FlexTensor {
+        let affine = normalise::Affine::new(&weight, &bias, &statistics, eps);
+        normalise::forward(&Map::of(&x), &affine, curve)
+    }
+}
+
+/// A depthwise convolution on the processor.
+pub(super) fn depthwise(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::depthwise(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        window,
+    ))
+}
+
+/// What [`normalise`] gives.
+pub(super) struct Normalised {
+    pub(super) output: Tensor<4>,
+    /// The mean of every channel, outside of autodiff.
+    pub(super) mean: Tensor<1>,
+    /// The biased variance of every channel, outside of autodiff.
+    pub(super) variance: Tensor<1>,
+}
+
+/// Batch normalisation with the statistics of the batch and the activation behind it, on the
+/// processor.
+pub(super) fn normalise(
+    x: Tensor<4>,
+    [weight, bias]: [Tensor<1>; 2],
+    eps: f32,
+    curve: Curve,
+) -> Normalised {
+    let [_, channel, _, _] = x.dims();
+    let device = x.device().without_autodiff();
+    let data = x.clone().without_autodiff().into_data();
+    let statistics = normalise::statistics(&data);
+    let statistics = TensorData::new(statistics, [2, channel]);
+    let statistics = Tensor::<2>::from_data(statistics, &device);
+    let row = |i: usize| statistics.clone().slice([i..i + 1]).reshape([channel]);
+    let (mean, variance) = (row(0), row(1));
+    let output = Tensor::from_dispatch(<Dispatch as Kernels>::normalise(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        statistics.autodiff().into_dispatch(),
+        eps,
+        curve,
+    ));
+    Normalised {
+        output,
+        mean,
+        variance,
+    }
+}
+
+/// The curve of an activation, if a kernel has it.
+pub(super) fn curve_of(function: Function) -> Option<Curve> {
+    match function {
+        Function::Relu => Some(Curve::Relu),
+        Function::Hardswish => Some(Curve::Hardswish),
+        _ => None,
+    }
+}
+
+/// A map's numbers and lengths.
+pub(super) struct Map {
+    tensor: FlexTensor,
+    batch: usize,
+    channel: usize,
+    band: usize,
+    frame: usize,
+}
+
+impl Map {
+    fn of(tensor: &FlexTensor) -> Self {
+        let shape = tensor.layout().shape();
+        let [batch, channel, band, frame] = [shape[0], shape[1], shape[2], shape[3]];
+        Self {
+            tensor: tensor.to_contiguous(),
+            batch,
+            channel,
+            band,
+            frame,
+        }
+    }
+
+    /// All values, frame fastest.
+    fn values(&self) -> &[f32] {
+        self.tensor.storage()
+    }
+
+    fn plane_len(&self) -> usize {
+        self.band * self.frame
+    }
+}
+
+/// A tensor's values in order.
+fn values(tensor: &FlexTensor) -> Vec<f32> {
+    tensor.to_contiguous().storage::<f32>().to_vec()
+}
+
+/// A tensor of these values.
+fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::ops::ConvOptions;
+    use burn::tensor::{Device, activation, module};
+
+    use super::*;
+
+    fn map(shape: [usize; 4], seed: u32) -> Tensor<4> {
+        let n = shape.iter().product::<usize>() as u32;
+        let value = |i: u32| (i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 8) as f32;
+        let values: Vec<f32> = (0..n).map(|i| value(i) / (1 << 23) as f32 - 1.0).collect();
+        Tensor::from_data(TensorData::new(values, shape), &Device::flex())
+    }
+
+    /// Output and gradients of `of(inputs)`, pulled by reproducible numbers.
+    fn pulled(inputs: Vec<Tensor<4>>, of: impl Fn(&[Tensor<4>]) -> Tensor<4>) -> Vec<Vec<f32>> {
+        let leaves: Vec<_> = inputs
+            .into_iter()
+            .map(|x| x.autodiff().require_grad())
+            .collect();
+        let output = of(&leaves);
+        let pull = map(output.dims(), 77).autodiff();
+        let gradients = (output.clone() * pull).sum().backward();
+        let numbers = |tensor: Tensor<4>| tensor.try_into_vec_as::<f32>().unwrap();
+        let mut all = vec![numbers(output.inner())];
+        all.extend(
+            leaves
+                .iter()
+                .map(|leaf| numbers(leaf.grad(&gradients).unwrap())),
+        );
+        all
+    }
+
+    fn assert_close(found: &[Vec<f32>], expected: &[Vec<f32>], what: &str) {
+        for (found, expected) in found.iter().zip(expected) {
+            assert_eq!(found.len(), expected.len(), "{what}");
+            let scale = expected.iter().fold(1.0f32, |peak, x| peak.max(x.abs()));
+            for (a, b) in found.iter().zip(expected) {
+                assert!(
+                    (a - b).abs() <= 2e-6 * scale.max(1.0) * 4.0,
+                    "{what}: {a} and {b}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn depthwise_equals_the_frameworks_convolution() {
+        for (kernel, stride, padding, lengths) in [
+            ([3, 3], [1, 1], [1, 1], [7, 70]),
+            ([3, 3], [2, 2], [1, 1], [8, 131]),
+            ([5, 5], [2, 2], [2, 2], [9, 64]),
+            ([1, 5], [1, 3], [0, 2], [1, 65]),
+            ([5, 3], [2, 1], [0, 0], [6, 4]),
+        ] {
+            let window = Window {
+                kernel,
+                stride,
+                padding,
+            };
+            let inputs = || {
+                vec![
+                    map([2, 3, lengths[0], lengths[1]], 1),
+                    map([3, 1, kernel[0], kernel[1]], 2),
+                ]
+            };
+            let found = pulled(inputs(), |x| depthwise(x[0].clone(), x[1].clone(), window));
+            let options = || ConvOptions::new(stride, padding, [1, 1], 3);
+            let expected = pulled(inputs(), |x| {
+                module::conv2d(x[0].clone(), x[1].clone(), None, options())
+            });
+            assert_close(&found, &expected, &format!("{window:?}"));
+        }
+    }
+
+    #[test]
+    fn normalise_equals_the_frameworks_batch_normalisation() {
+        for curve in [Curve::Straight, Curve::Relu, Curve::Hardswish] {
+            let inputs = || {
+                vec![
+                    map([3, 4, 5, 33], 1),
+                    map([4, 1, 1, 1], 2),
+                    map([4, 1, 1, 1], 3),
+                ]
+            };
+            let found = pulled(inputs(), |x| {
+                let affine = [x[1].clone().reshape([4]), x[2].clone().reshape([4])];
+                normalise(x[0].clone(), affine, 1e-3, curve).output
+            });
+            let expected = pulled(inputs(), |x| {
+                let [weight, bias] = [x[1].clone().reshape([4]), x[2].clone().reshape([4])];
+                let z = module::batch_norm_train(x[0].clone(), weight, bias, 1e-3f32.into()).output;
+                match curve {
+                    Curve::Straight => z,
+                    Curve::Relu => activation::relu(z),
+                    Curve::Hardswish => activation::hard_swish(z),
+                }
+            });
+            assert_close(&found, &expected, &format!("{curve:?}"));
+        }
+    }
+
+    #[test]
+    fn statistics_do_not_cancel_far_from_zero() {
+        let x = map([2, 2, 8, 40], 5) + 1000.0;
+        let result = normalise(
+            x,
+            [
+                Tensor::ones([2], &Device::flex()),
+                Tensor::zeros([2], &Device::flex()),
+            ],
+            1e-5,
+            Curve::Straight,
+        );
+        let variance: Vec<f32> = result.variance.try_into_vec_as().unwrap();
+        // Numbers spread evenly over [-1, 1] have a variance of a third.
+        assert!(
+            variance.iter().all(|v| (v - 1.0 / 3.0).abs() < 0.03),
+            "{variance:?}"
+        );
+    }
+}
