@@ -8,6 +8,7 @@
 //! ```
 
 pub mod audio;
+pub mod augment;
 pub mod bundle;
 pub mod dataset;
 pub mod error;
