@@ -166,6 +166,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// Weights do not say what their classes are called, and their number is no known vocabulary's.
+    #[error("{name}: the network has {n_classes} classes, the built-in vocabulary (AudioSet) has 527")]
+    NeedsVocabulary {
+        /// The weights file's name.
+        name: String,
+        /// The number of classes in the weights.
+        n_classes: usize,
+    },
+
     /// A file is no bundle: not ONNX, damaged, or without Earmark's metadata.
     #[error("{name}: {reason}")]
     Bundle {
@@ -238,6 +247,35 @@ pub enum Error {
         suggestion: Option<String>,
     },
 
+    /// No model of that name can be fetched.
+    #[error("no model is called `{name}`, known are {}", known.join(", "))]
+    UnknownModel {
+        /// The name as written.
+        name: String,
+        /// The names in the registry.
+        known: Vec<String>,
+        /// The nearest name, if one is near.
+        suggestion: Option<String>,
+    },
+
+    /// A known model was not fetched yet.
+    #[error("model `{name}` is not in {}", folder.display())]
+    NotPulled {
+        /// The model's name.
+        name: String,
+        /// The cache that was looked in.
+        folder: PathBuf,
+    },
+
+    /// A model cannot be fetched because nothing says what its file must be.
+    #[error("{url}: the registry has no SHA-256 for `{name}`, so a download could not be verified")]
+    NoChecksum {
+        /// The model's name.
+        name: String,
+        /// The address.
+        url: String,
+    },
+
     /// A download failed or its content is not what the registry promises.
     #[error("{url}: {reason}")]
     Download {
@@ -264,10 +302,22 @@ impl Error {
             Self::UnknownClass {
                 suggestion: Some(name),
                 ..
+            }
+            | Self::UnknownModel {
+                suggestion: Some(name),
+                ..
             } => Some(format!("did you mean `{name}`?")),
             Self::NotABundle { name } => Some(format!(
                 "describe its input, classes and segments in a TOML file, then \
                  `earmark bundle wrap {name} --config wrap.toml -o tagger.onnx`"
+            )),
+            Self::NeedsVocabulary { .. } => Some(
+                "name the classes: `--vocabulary CSV`, one class per row in the order of the outputs"
+                    .to_owned(),
+            ),
+            Self::NotPulled { name, .. } => Some(format!("fetch it: `earmark bundle pull {name}`")),
+            Self::NoChecksum { name, .. } => Some(format!(
+                "if you know the file's hash, `earmark bundle pull {name} --sha256 HEX`"
             )),
             Self::BundleVersion { .. } => Some("update earmark to read this bundle".to_owned()),
             _ => None,

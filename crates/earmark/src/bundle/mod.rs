@@ -10,24 +10,35 @@
 //! programs keep their names and shapes, which [`Tensors`] states.
 
 mod atomic;
+mod cache;
 mod container;
+mod download;
+mod graph;
+mod import;
 mod metadata;
 pub mod onnx;
 mod output;
 mod provenance;
+mod registry;
 mod segment;
 mod tensors;
+mod wrap;
 
 use std::path::Path;
 use std::sync::Arc;
 
 pub use atomic::write_atomically;
+pub use cache::{Cache, CacheState, find_model};
 pub use container::OPSETS;
+pub use download::{DownloadOptions, Progress};
+pub use import::{ImportOptions, import_weights};
 pub use metadata::{FORMAT_VERSION, Input, Metadata, WaveformInput};
 pub use output::{Activation, Calibration, Task, Thresholds, scores_in_place};
 pub use provenance::{Licence, Origin, Provenance, SourceFile};
+pub use registry::{FileFormat, Registry, RegistryEntry, is_sha256};
 pub use segment::{Aggregation, LastSegment, Padding, Segment, SegmentConfig, Segmenter};
 pub use tensors::{Axis, Tensors};
+pub use wrap::{VocabularySource, WrapConfig, WrapOutput, wrap};
 
 use crate::{Error, Result};
 

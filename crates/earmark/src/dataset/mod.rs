@@ -2,4 +2,5 @@
 
 mod vocabulary;
 
+pub(crate) use vocabulary::nearest;
 pub use vocabulary::{Class, Vocabulary};

@@ -177,7 +177,7 @@ impl Vocabulary {
     }
 
     /// The names in the order of the outputs.
-    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
         self.classes.iter().map(|class| class.name.as_str())
     }
 
@@ -210,18 +210,7 @@ impl Vocabulary {
     /// The name nearest to `label` by edits of single letters, if at most a third of its letters
     /// differ; also a name that contains `label`, or that `label` contains, as a whole word.
     pub fn suggestion(&self, label: &str) -> Option<&str> {
-        let wanted = folded(label);
-        let allowed = (wanted.chars().count() / 3).max(1);
-        let nearest = self
-            .names()
-            .map(|name| (edit_distance(&wanted, &folded(name)), name))
-            .min_by_key(|&(distance, _)| distance)
-            .filter(|&(distance, _)| distance <= allowed)
-            .map(|(_, name)| name);
-        nearest.or_else(|| {
-            self.names()
-                .find(|name| shares_words(&wanted, &folded(name)))
-        })
+        nearest(label, self.names())
     }
 
     /// The SHA-256 of names and ids in order, in hexadecimal. Equal digests mean equal outputs.
@@ -375,6 +364,26 @@ fn insert(known: &mut HashMap<String, usize>, text: &str, index: usize, what: &s
 /// Lower case, and `_` and `-` as spaces: what people type for one another.
 fn folded(text: &str) -> String {
     text.trim().to_lowercase().replace(['_', '-'], " ")
+}
+
+/// The candidate nearest to `text` by edits of single letters, if at most a third of its letters
+/// differ; else the first that contains all its words, or whose words it contains.
+pub(crate) fn nearest<'a>(
+    text: &str,
+    candidates: impl Iterator<Item = &'a str> + Clone,
+) -> Option<&'a str> {
+    let wanted = folded(text);
+    let allowed = (wanted.chars().count() / 3).max(1);
+    let nearest = candidates
+        .clone()
+        .map(|name| (edit_distance(&wanted, &folded(name)), name))
+        .min_by_key(|&(distance, _)| distance)
+        .filter(|&(distance, _)| distance <= allowed)
+        .map(|(_, name)| name);
+    nearest.or_else(|| {
+        let mut candidates = candidates;
+        candidates.find(|name| shares_words(&wanted, &folded(name)))
+    })
 }
 
 /// Whether all the words of one text are words of the other.
