@@ -1,17 +1,20 @@
 //! Models are fetched by name over any kind of bad line, verified, and used offline afterwards.
 
-mod common;
+mod support {
+    pub(crate) mod bundles;
+    pub(crate) mod http;
+}
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::http::{Request, Server, head, serve, serve_until};
 use earmark::Error;
 use earmark::bundle::{
     Bundle, Cache, CacheState, DownloadOptions, FileFormat, Licence, Progress, RegistryEntry,
 };
+use support::http::{Request, Server, head, serve, serve_until};
 use tempfile::TempDir;
 
 const TAG: &str = "\"first\"";
@@ -25,7 +28,7 @@ struct Setup {
 impl Setup {
     /// A server that answers with the function, which is also given the bundle's bytes.
     fn new(answer: impl Fn(usize, &Request, &mut TcpStream, &[u8]) + Send + 'static) -> Self {
-        let body = common::small_bundle().bytes().to_vec();
+        let body = support::bundles::small_bundle().bytes().to_vec();
         let served = body.clone();
         Self {
             body,
@@ -41,7 +44,7 @@ impl Setup {
             name: "small".to_owned(),
             description: "a small bundle".to_owned(),
             url: self.server.url("/small.onnx"),
-            sha256: Some(common::sha256(&self.body)),
+            sha256: Some(support::bundles::sha256(&self.body)),
             size: Some(self.body.len() as u64),
             format: FileFormat::Bundle,
             source: None,
@@ -95,7 +98,10 @@ fn a_model_is_fetched_once_and_used_offline_afterwards() {
     assert_eq!(setup.cache().state(&entry), CacheState::Absent);
     let path = setup.pull(&entry).unwrap();
     assert_eq!(Bundle::open(&path).unwrap().metadata().name, "small");
-    assert_eq!(setup.cache().state(&entry), CacheState::Ready { path: path.clone() });
+    assert_eq!(
+        setup.cache().state(&entry),
+        CacheState::Ready { path: path.clone() }
+    );
     assert_eq!(setup.pull(&entry).unwrap(), path);
     assert_eq!(setup.server.requests().len(), 1);
     assert!(setup.downloads().is_empty(), "{:?}", setup.downloads());
@@ -110,7 +116,9 @@ fn a_broken_connection_is_resumed_where_it_broke() {
     let mut told = Vec::new();
     let path = setup
         .cache()
-        .pull(&setup.entry(), &impatient(), &mut |progress| told.push(progress))
+        .pull(&setup.entry(), &impatient(), &mut |progress| {
+            told.push(progress)
+        })
         .unwrap();
     assert_eq!(std::fs::read(path).unwrap(), setup.body);
     let requests = setup.server.requests();
@@ -119,9 +127,15 @@ fn a_broken_connection_is_resumed_where_it_broke() {
     let rest = requests[1].first_byte();
     assert!(rest > 0 && rest <= 100_000, "resumed at {rest}");
     assert_eq!(requests[1].header("if-range"), Some(TAG));
-    assert!(told.iter().any(|progress| matches!(progress, Progress::Retrying { .. })));
+    assert!(
+        told.iter()
+            .any(|progress| matches!(progress, Progress::Retrying { .. }))
+    );
     let total = Some(setup.body.len() as u64);
-    assert!(told.contains(&Progress::Bytes { done: setup.body.len() as u64, total }));
+    assert!(told.contains(&Progress::Bytes {
+        done: setup.body.len() as u64,
+        total
+    }));
 }
 
 #[test]
@@ -132,7 +146,10 @@ fn what_has_come_is_kept_for_the_next_run() {
         _ => serve(request, stream, body, TAG),
     });
     let message = setup.failure(&setup.entry());
-    assert!(message.contains("HTTP status 503; what has come is kept"), "{message}");
+    assert!(
+        message.contains("HTTP status 503; what has come is kept"),
+        "{message}"
+    );
     let CacheState::Partial { bytes } = setup.cache().state(&setup.entry()) else {
         panic!("nothing was kept");
     };
@@ -144,7 +161,11 @@ fn what_has_come_is_kept_for_the_next_run() {
 #[test]
 fn a_server_that_ignores_ranges_is_read_from_the_start() {
     let setup = Setup::new(|number, _, stream, body| {
-        head(stream, "200 OK", &[("Content-Length", body.len().to_string())]);
+        head(
+            stream,
+            "200 OK",
+            &[("Content-Length", body.len().to_string())],
+        );
         let end = if number == 0 { 70_000 } else { body.len() };
         let _ = std::io::Write::write_all(stream, &body[..end]);
     });
@@ -206,7 +227,7 @@ fn a_wrong_hash_is_refused_and_the_file_removed() {
     let mut entry = setup.entry();
     entry.sha256 = Some("0".repeat(64));
     let message = setup.failure(&entry);
-    let found = common::sha256(&setup.body);
+    let found = support::bundles::sha256(&setup.body);
     let expected = "0".repeat(64);
     assert!(
         message.ends_with(&format!(
@@ -227,7 +248,9 @@ fn a_file_of_another_size_is_refused_before_it_is_fetched() {
     let message = setup.failure(&entry);
     let found = setup.body.len();
     assert!(
-        message.ends_with(&format!("the server's file is {found} bytes long, expected 1000")),
+        message.ends_with(&format!(
+            "the server's file is {found} bytes long, expected 1000"
+        )),
         "{message}"
     );
     assert!(setup.downloads().is_empty());
@@ -249,7 +272,11 @@ fn redirects_are_followed_and_keep_the_range() {
     let setup = Setup::new(|number, request, stream, body| {
         if request.path == "/small.onnx" {
             let to = "/elsewhere/file".to_owned();
-            return head(stream, "302 Found", &[("Location", to), ("Content-Length", "0".to_owned())]);
+            return head(
+                stream,
+                "302 Found",
+                &[("Location", to), ("Content-Length", "0".to_owned())],
+            );
         }
         let end = if number == 1 { 70_000 } else { body.len() };
         serve_until(request, stream, body, TAG, end);
@@ -257,18 +284,36 @@ fn redirects_are_followed_and_keep_the_range() {
     let path = setup.pull(&setup.entry()).unwrap();
     assert_eq!(std::fs::read(path).unwrap(), setup.body);
     let requests = setup.server.requests();
-    let paths: Vec<&str> = requests.iter().map(|request| request.path.as_str()).collect();
-    assert_eq!(paths, ["/small.onnx", "/elsewhere/file", "/small.onnx", "/elsewhere/file"]);
+    let paths: Vec<&str> = requests
+        .iter()
+        .map(|request| request.path.as_str())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "/small.onnx",
+            "/elsewhere/file",
+            "/small.onnx",
+            "/elsewhere/file"
+        ]
+    );
     assert!(requests[3].first_byte() > 0);
 }
 
 #[test]
 fn a_missing_file_is_said_at_once() {
     let setup = Setup::new(|_, _, stream, _| {
-        head(stream, "404 Not Found", &[("Content-Length", "0".to_owned())]);
+        head(
+            stream,
+            "404 Not Found",
+            &[("Content-Length", "0".to_owned())],
+        );
     });
     let message = setup.failure(&setup.entry());
-    assert!(message.ends_with("/small.onnx: the server says 404 Not Found"), "{message}");
+    assert!(
+        message.ends_with("/small.onnx: the server says 404 Not Found"),
+        "{message}"
+    );
     assert_eq!(setup.server.requests().len(), 1);
 }
 
@@ -283,10 +328,16 @@ fn a_connection_that_goes_silent_is_given_up() {
     });
     let mut options = impatient();
     options.attempts = 1;
-    let error = setup.cache().pull(&setup.entry(), &options, &mut |_| {}).unwrap_err();
+    let error = setup
+        .cache()
+        .pull(&setup.entry(), &options, &mut |_| {})
+        .unwrap_err();
     drop(over);
     let message = error.to_string();
-    assert!(message.contains("the server stopped sending; what has come is kept"), "{message}");
+    assert!(
+        message.contains("the server stopped sending; what has come is kept"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -294,7 +345,10 @@ fn nobody_at_the_address_is_an_error_that_names_it() {
     let setup = Setup::new(|_, _, _, _| {});
     let mut entry = setup.entry();
     // A port that was free a moment ago.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     entry.url = format!("http://{free}/small.onnx");
     assert!(setup.failure(&entry).starts_with(&entry.url));
 }
@@ -331,11 +385,17 @@ fn without_a_hash_nothing_is_fetched() {
     let error = setup.pull(&entry).unwrap_err();
     assert!(error.to_string().contains("no SHA-256 for `small`"));
     let hint = error.hint().unwrap();
-    assert!(hint.contains("earmark bundle pull small --sha256 HEX"), "{hint}");
+    assert!(
+        hint.contains("earmark bundle pull small --sha256 HEX"),
+        "{hint}"
+    );
     assert!(setup.server.requests().is_empty());
 
     // Fetched under a hash of the user's, it is found under its name alone.
-    let given = RegistryEntry { sha256: hash, ..entry.clone() };
+    let given = RegistryEntry {
+        sha256: hash,
+        ..entry.clone()
+    };
     let path = setup.pull(&given).unwrap();
     assert_eq!(setup.cache().find(&entry), Some(path));
 }
@@ -344,11 +404,14 @@ fn without_a_hash_nothing_is_fetched() {
 fn a_file_that_is_no_bundle_is_refused_though_its_hash_is_right() {
     let setup = Setup::new(|_, request, stream, _| serve(request, stream, b"hello", TAG));
     let entry = RegistryEntry {
-        sha256: Some(common::sha256(b"hello")),
+        sha256: Some(support::bundles::sha256(b"hello")),
         size: None,
         ..setup.entry()
     };
     let message = setup.failure(&entry);
-    assert!(message.contains("a text file, expected a bundle"), "{message}");
+    assert!(
+        message.contains("a text file, expected a bundle"),
+        "{message}"
+    );
     assert!(names(&setup.cache().folder().join("models")).is_empty());
 }

@@ -4,6 +4,8 @@
 //! that the command could not start (exit code 2); inputs that fail one by one are reported through
 //! [`Printer::failure`] and counted in [`Outcome::SomeFailed`].
 
+pub(crate) mod bundle;
+
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -34,11 +36,17 @@ impl From<Outcome> for ExitCode {
 
 /// What `earmark` can do.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {}
+pub(crate) enum Command {
+    /// Make, look at and fetch model files.
+    #[command(subcommand)]
+    Bundle(bundle::BundleCommand),
+}
 
 impl Command {
     /// Runs the chosen command.
-    pub(crate) fn run(self, _printer: &Printer) -> anyhow::Result<Outcome> {
-        match self {}
+    pub(crate) fn run(self, printer: &Printer) -> anyhow::Result<Outcome> {
+        match self {
+            Self::Bundle(command) => command.run(printer),
+        }
     }
 }

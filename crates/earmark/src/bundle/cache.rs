@@ -41,12 +41,16 @@ pub enum CacheState {
 }
 
 impl Cache {
-    /// The user's cache folder: `$XDG_CACHE_HOME/earmark`, usually `~/.cache/earmark`; on Windows
-    /// `%LOCALAPPDATA%\earmark`.
+    /// The user's cache folder: `$EARMARK_CACHE` if that is set, else `$XDG_CACHE_HOME/earmark`,
+    /// usually `~/.cache/earmark`; on Windows `%LOCALAPPDATA%\earmark`.
     ///
     /// # Errors
     /// [`Error::Missing`] when the system does not say where the user's folders are.
     pub fn user() -> Result<Self> {
+        if let Some(folder) = std::env::var_os("EARMARK_CACHE").filter(|folder| !folder.is_empty())
+        {
+            return Ok(Self::at(folder));
+        }
         let strategy = etcetera::choose_base_strategy().map_err(|error| Error::Missing {
             path: "the user's cache folder".into(),
             reason: error.to_string(),
@@ -89,8 +93,13 @@ impl Cache {
         }
         let prefix = format!("{}-", entry.name);
         let of_that_name = |path: &PathBuf| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
-            let hash = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(".onnx"));
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or("");
+            let hash = name
+                .strip_prefix(&prefix)
+                .and_then(|rest| rest.strip_suffix(".onnx"));
             hash.is_some_and(|hash| hash.len() == HASH_DIGITS && super::registry::is_hex(hash))
         };
         let folder = std::fs::read_dir(self.models()).ok()?;

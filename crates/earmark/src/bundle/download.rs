@@ -318,7 +318,10 @@ impl<'a> Transfer<'a> {
             .map_err(Error::from)?;
         let mut reader = response.body_mut().as_reader();
         let mut block = vec![0; BLOCK];
-        progress(Progress::Bytes { done: self.done, total });
+        progress(Progress::Bytes {
+            done: self.done,
+            total,
+        });
         loop {
             let n = match reader.read(&mut block) {
                 Ok(n) => n,
@@ -335,7 +338,10 @@ impl<'a> Transfer<'a> {
             }
             file.write_all(&block[..n]).map_err(Error::from)?;
             self.done += n as u64;
-            progress(Progress::Bytes { done: self.done, total });
+            progress(Progress::Bytes {
+                done: self.done,
+                total,
+            });
         }
         match total {
             Some(total) if self.done < total => Err(End::Broken(self.ended_early(total))),
@@ -375,7 +381,9 @@ impl<'a> Transfer<'a> {
         if self.done == 0 {
             return self.error(reason);
         }
-        self.error(format!("{reason}; what has come is kept, the same command goes on from there"))
+        self.error(format!(
+            "{reason}; what has come is kept, the same command goes on from there"
+        ))
     }
 
     /// Forgets what has come.

@@ -20,8 +20,15 @@ const EXTERNAL: i32 = 1;
 /// # Errors
 /// [`Error::Bundle`] with what was found and what was expected.
 pub(crate) fn check(file: &str, model: &ModelProto, metadata: &Metadata) -> Result<()> {
-    let graph = model.graph.as_ref().ok_or_else(|| error(file, "there is no graph"))?;
-    let check = Check { file, graph, metadata };
+    let graph = model
+        .graph
+        .as_ref()
+        .ok_or_else(|| error(file, "there is no graph"))?;
+    let check = Check {
+        file,
+        graph,
+        metadata,
+    };
     check.weights_are_inside()?;
     check.input()?;
     check.logits()?;
@@ -56,15 +63,25 @@ impl Check<'_> {
     fn input(&self) -> Result<()> {
         let tensors = &self.metadata.tensors;
         let is_weight = |value: &ValueInfoProto| {
-            self.graph.initializer.iter().any(|tensor| tensor.name == value.name)
+            self.graph
+                .initializer
+                .iter()
+                .any(|tensor| tensor.name == value.name)
         };
         // Before version 4 of the format, weights were listed among the inputs.
-        let inputs: Vec<&ValueInfoProto> =
-            self.graph.input.iter().filter(|value| !is_weight(value)).collect();
+        let inputs: Vec<&ValueInfoProto> = self
+            .graph
+            .input
+            .iter()
+            .filter(|value| !is_weight(value))
+            .collect();
         let value = self.find("input", &inputs, &tensors.input)?;
         if inputs.len() > 1 {
             let found = names(&inputs);
-            return Err(error(self.file, format!("the inputs are {found}, expected one")));
+            return Err(error(
+                self.file,
+                format!("the inputs are {found}, expected one"),
+            ));
         }
         let dims = self.dims("input", value)?;
         if dims.len() != tensors.axes.len() {
@@ -126,9 +143,14 @@ impl Check<'_> {
         values: &[&'v ValueInfoProto],
         name: &str,
     ) -> Result<&'v ValueInfoProto> {
-        let found = values.iter().find(|value| value.name.as_deref() == Some(name));
+        let found = values
+            .iter()
+            .find(|value| value.name.as_deref() == Some(name));
         found.copied().ok_or_else(|| {
-            let reason = format!("there is no {what} `{name}`, the graph has {}", names(values));
+            let reason = format!(
+                "there is no {what} `{name}`, the graph has {}",
+                names(values)
+            );
             error(self.file, reason)
         })
     }
@@ -150,8 +172,11 @@ impl Check<'_> {
 
     fn wrong_axes(&self, dims: &[Dim]) -> Error {
         let tensors = &self.metadata.tensors;
-        let axes: Vec<String> =
-            tensors.axes.iter().map(|axis| format!("{axis:?}").to_lowercase()).collect();
+        let axes: Vec<String> = tensors
+            .axes
+            .iter()
+            .map(|axis| format!("{axis:?}").to_lowercase())
+            .collect();
         error(
             self.file,
             format!(
@@ -184,8 +209,10 @@ fn dims_of(of: Option<&TypeProto>) -> Vec<Dim> {
 }
 
 fn shape(dims: &[Dim]) -> String {
-    let lengths: Vec<String> =
-        dims.iter().map(|dim| dim.map_or("?".to_owned(), |length| length.to_string())).collect();
+    let lengths: Vec<String> = dims
+        .iter()
+        .map(|dim| dim.map_or("?".to_owned(), |length| length.to_string()))
+        .collect();
     format!("[{}]", lengths.join(", "))
 }
 
@@ -198,5 +225,9 @@ fn names(values: &[&ValueInfoProto]) -> String {
             format!("`{name}` {}", shape(&dims_of(value.r#type.as_ref())))
         })
         .collect();
-    if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
+    if shown.is_empty() {
+        "none".to_owned()
+    } else {
+        shown.join(", ")
+    }
 }

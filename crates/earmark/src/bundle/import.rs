@@ -82,7 +82,11 @@ fn metadata(
     let source = match &options.source {
         Some(source) => source.clone(),
         None => SourceFile {
-            file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            file: path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
             sha256: sha256_of(path)?,
             url: None,
         },
@@ -94,7 +98,11 @@ fn metadata(
         hash.eq_ignore_ascii_case(&source.sha256)
     });
     let known_name = known.map(|entry| entry.name.clone());
-    let name = options.name.clone().or(known_name).unwrap_or_else(|| architecture.name.clone());
+    let name = options
+        .name
+        .clone()
+        .or(known_name)
+        .unwrap_or_else(|| architecture.name.clone());
     let mut provenance = Provenance::new(Origin::Imported);
     provenance.metrics = options.metrics.clone();
     provenance.source = Some(source);

@@ -216,6 +216,20 @@ impl Metadata {
         properties
     }
 
+    /// The metadata as one JSON object, for programs: the keys of the file without `earmark.`.
+    pub fn to_json(&self) -> serde_json::Value {
+        let properties = self.to_properties().into_iter().map(|(key, text)| {
+            let key = key.strip_prefix(PREFIX).unwrap_or(key);
+            // Names and descriptions are plain text, however much they look like JSON.
+            let value = match key {
+                "name" | "description" => text.into(),
+                _ => serde_json::from_str(&text).unwrap_or_else(|_| text.into()),
+            };
+            (key.to_owned(), value)
+        });
+        serde_json::Value::Object(properties.collect())
+    }
+
     /// Reads the metadata from the properties of the ONNX file called `file`.
     pub(crate) fn from_properties(file: &str, properties: &[(String, String)]) -> Result<Self> {
         let mut reader = Reader::of(file, properties)?;

@@ -75,10 +75,14 @@ impl Registry {
     }
 
     fn parse(name: &str, text: &str) -> Result<Self> {
-        let registry: Self = toml::from_str(text).map_err(|error| toml_error(name, text, &error))?;
+        let registry: Self =
+            toml::from_str(text).map_err(|error| toml_error(name, text, &error))?;
         for (index, entry) in registry.models.iter().enumerate() {
             entry.check(name)?;
-            if registry.models[..index].iter().any(|other| other.name == entry.name) {
+            if registry.models[..index]
+                .iter()
+                .any(|other| other.name == entry.name)
+            {
                 return Err(Error::Config {
                     key: format!("{name}: model {index}'s name"),
                     found: format!("`{}`", entry.name),
@@ -126,12 +130,18 @@ impl RegistryEntry {
         };
         // The name becomes part of a file name in the cache.
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
-        if !self.name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !self.name.chars().all(plain) {
+        if !self.name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            || !self.name.chars().all(plain)
+        {
             let expected = "must be lower-case letters, digits, `-`, `_` and `.`";
             return Err(error("name", &self.name, expected));
         }
         if !self.url.starts_with("https://") && !self.url.starts_with("http://") {
-            return Err(error("url", &self.url, "must begin with https:// or http://"));
+            return Err(error(
+                "url",
+                &self.url,
+                "must begin with https:// or http://",
+            ));
         }
         match &self.sha256 {
             Some(hash) if !is_sha256(hash) => {
@@ -157,7 +167,11 @@ pub(crate) fn toml_error(name: &str, text: &str, error: &toml::de::Error) -> Err
     let offset = error.span().map_or(0, |span| span.start).min(text.len());
     Error::Line {
         name: name.to_owned(),
-        line: text.as_bytes()[..offset].iter().filter(|&&byte| byte == b'\n').count() + 1,
+        line: text.as_bytes()[..offset]
+            .iter()
+            .filter(|&&byte| byte == b'\n')
+            .count()
+            + 1,
         reason: error.message().trim().replace('\n', ", "),
     }
 }
@@ -173,13 +187,22 @@ mod tests {
         assert_eq!(mn04.size, Some(4_066_513));
         assert_eq!(mn04.file_name(), "mn04_as_mAP_432.pt");
         assert!(mn04.sha256.as_deref().is_some_and(is_sha256));
-        assert!(registry.entries().iter().all(|entry| entry.licence.spdx == "MIT"));
+        assert!(
+            registry
+                .entries()
+                .iter()
+                .all(|entry| entry.licence.spdx == "MIT")
+        );
     }
 
     #[test]
     fn an_unknown_name_gets_the_known_ones() {
         let error = Registry::built_in().get("mn4").unwrap_err();
-        assert!(error.to_string().starts_with("no model is called `mn4`, known are mn01, mn02"));
+        assert!(
+            error
+                .to_string()
+                .starts_with("no model is called `mn4`, known are mn01, mn02")
+        );
         assert_eq!(error.hint().as_deref(), Some("did you mean `mn04`?"));
     }
 

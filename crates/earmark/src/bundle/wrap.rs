@@ -59,7 +59,10 @@ pub struct WrapOutput {
 
 /// Where the classes are listed.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(untagged, expecting = "the path of a CSV file, `\"audioset\"`, or a list of names")]
+#[serde(
+    untagged,
+    expecting = "the path of a CSV file, `\"audioset\"`, or a list of names"
+)]
 pub enum VocabularySource {
     /// `audioset`, or the path of a CSV file, relative to the description.
     Named(PathBuf),
@@ -77,7 +80,8 @@ impl WrapConfig {
         let name = path.display().to_string();
         let mut config: Self =
             toml::from_str(&text).map_err(|error| toml_error(&name, &text, &error))?;
-        if let (VocabularySource::Named(csv), Some(folder)) = (&mut config.vocabulary, path.parent())
+        if let (VocabularySource::Named(csv), Some(folder)) =
+            (&mut config.vocabulary, path.parent())
             && csv.as_os_str() != AUDIO_SET
         {
             *csv = folder.join(&*csv);
@@ -123,7 +127,11 @@ pub fn wrap(path: &Path, config: &WrapConfig) -> Result<Bundle> {
     let file = path.display().to_string();
     let bytes = fs_err::read(path)?;
     let shell = container::Shell::read(&file, &bytes)?;
-    if shell.properties.iter().any(|(key, _)| key.starts_with(container::PREFIX)) {
+    if shell
+        .properties
+        .iter()
+        .any(|(key, _)| key.starts_with(container::PREFIX))
+    {
         return Err(Error::Bundle {
             name: file,
             reason: "is a bundle already".to_owned(),
@@ -131,7 +139,11 @@ pub fn wrap(path: &Path, config: &WrapConfig) -> Result<Bundle> {
     }
     let mut provenance = Provenance::new(Origin::Wrapped);
     provenance.source = Some(SourceFile {
-        file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        file: path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
         sha256: sha256_of_bytes(&bytes),
         url: None,
     });

@@ -1,7 +1,6 @@
-//! What several test files share.
-#![allow(dead_code, reason = "each test file uses its own part of this")]
-
-pub mod http;
+//! A small bundle made by code: the narrowest EfficientAT network with the same random weights on
+//! every machine.
+#![allow(dead_code, reason = "every test file uses its own part of this module")]
 
 use earmark::bundle::{Bundle, Metadata, Origin, Provenance, SegmentConfig, onnx};
 use earmark::dataset::Vocabulary;
@@ -9,23 +8,25 @@ use earmark::features::FrontEndConfig;
 use earmark::model::{Architecture, Role, Tensor, Weights, efficient_at};
 
 /// The narrowest EfficientAT network for three classes.
-pub fn small_architecture() -> Architecture {
+pub(crate) fn small_architecture() -> Architecture {
     efficient_at(0.1, 3)
 }
 
 /// Weights for a network, the same on every machine: a multiplicative generator, scaled so that
 /// values neither vanish nor explode.
-pub fn weights_for(architecture: &Architecture) -> Weights {
+pub(crate) fn weights_for(architecture: &Architecture) -> Weights {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut uniform = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1 << 24) as f32 * 2.0 - 1.0
     };
     let plan = architecture.plan().expect("a sound architecture");
     let tensors = plan.parameters.into_iter().map(|parameter| {
         let n = parameter.n_values();
         let values: Vec<f32> = match parameter.role {
-            Role::ConvWeight { fan_in, .. } | Role::LinearWeight { fan_in } => {
+            Role::ConvWeight { fan_in, .. } | Role::LinearWeight { fan_in, .. } => {
                 let scale = (3.0 / fan_in as f32).sqrt();
                 (0..n).map(|_| uniform() * scale).collect()
             }
@@ -39,7 +40,7 @@ pub fn weights_for(architecture: &Architecture) -> Weights {
 }
 
 /// Metadata for [`small_architecture`].
-pub fn small_metadata() -> Metadata {
+pub(crate) fn small_metadata() -> Metadata {
     let vocabulary = Vocabulary::from_names(["Bark", "Meow", "Chirp"]).expect("distinct names");
     Metadata {
         architecture: Some(small_architecture()),
@@ -54,14 +55,17 @@ pub fn small_metadata() -> Metadata {
 }
 
 /// A whole bundle of some hundred kilobytes.
-pub fn small_bundle() -> Bundle {
+pub(crate) fn small_bundle() -> Bundle {
     let architecture = small_architecture();
     let model = onnx::build(&architecture, &weights_for(&architecture)).expect("fitting weights");
     Bundle::new("small.onnx", &onnx::encode(&model), small_metadata()).expect("fitting metadata")
 }
 
 /// The SHA-256 of bytes in hexadecimal.
-pub fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest as _;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha2::Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
