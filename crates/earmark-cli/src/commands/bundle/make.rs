@@ -1,4 +1,4 @@
-//! `earmark bundle import | wrap | export`: bundles from other programs' files, and back.
+//! `earmark bundle import | wrap`: bundles from other programs' files.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,6 @@ use earmark::bundle::{
 };
 use earmark::dataset::Vocabulary;
 
-use super::ModelStore;
 use super::card::grouped;
 use crate::printer::Printer;
 
@@ -92,31 +91,6 @@ pub(crate) struct WrapArgs {
 impl WrapArgs {
     pub(super) fn run(self, printer: &Printer) -> anyhow::Result<()> {
         let bundle = wrap(&self.model, &WrapConfig::open(&self.config)?)?;
-        save(&bundle, &self.output, printer)
-    }
-}
-
-/// Arguments of `bundle export`.
-#[derive(Debug, Args)]
-pub(crate) struct ExportArgs {
-    /// A bundle, or the name of a fetched model.
-    model: String,
-
-    /// Put the front end into the graph: waveform in, scores out. For phones and browsers.
-    #[arg(long, required = true)]
-    waveform: bool,
-
-    /// The ONNX file to write.
-    #[arg(long, short, value_name = "FILE")]
-    output: PathBuf,
-
-    #[command(flatten)]
-    store: ModelStore,
-}
-
-impl ExportArgs {
-    pub(super) fn run(self, printer: &Printer) -> anyhow::Result<()> {
-        let bundle = self.store.open(&self.model)?;
         save(&bundle, &self.output, printer)
     }
 }
