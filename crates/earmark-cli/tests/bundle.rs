@@ -1,5 +1,7 @@
 //! `earmark bundle` on the command line: what it prints, and what it says when it cannot.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+
 #[path = "../../earmark/tests/support/bundles.rs"]
 mod bundles;
 #[path = "../../earmark/tests/support/http.rs"]

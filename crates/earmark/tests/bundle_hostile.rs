@@ -1,5 +1,7 @@
 //! Damaged model files: an error that names the file, quickly, never a panic.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+
 mod support {
     pub(crate) mod bundles;
 }

@@ -1,5 +1,7 @@
 //! Models are fetched by name over any kind of bad line, verified, and used offline afterwards.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+
 mod support {
     pub(crate) mod bundles;
     pub(crate) mod http;
@@ -117,7 +119,7 @@ fn a_broken_connection_is_resumed_where_it_broke() {
     let path = setup
         .cache()
         .pull(&setup.entry(), &impatient(), &mut |progress| {
-            told.push(progress)
+            told.push(progress);
         })
         .unwrap();
     assert_eq!(std::fs::read(path).unwrap(), setup.body);

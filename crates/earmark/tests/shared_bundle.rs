@@ -1,6 +1,8 @@
 //! The public mn04 weights become a bundle: the same one from both file formats, and from a web server
 //! by name.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+
 mod support;
 
 #[path = "support/http.rs"]
@@ -17,7 +19,10 @@ fn known_weights_bring_their_name_terms_and_figures() {
     let path = folder.join("weights/mn04/mn04_as_mAP_432.pt");
     let bundle = import_weights(&path, &ImportOptions::default()).unwrap();
     let metadata = bundle.metadata();
-    assert_eq!((metadata.name.as_str(), metadata.vocabulary.len()), ("mn04", 527));
+    assert_eq!(
+        (metadata.name.as_str(), metadata.vocabulary.len()),
+        ("mn04", 527)
+    );
     assert_eq!(metadata.licence.as_ref().unwrap().spdx, "MIT");
     assert_eq!(metadata.provenance.metrics["mAP"], 0.432);
     let url = metadata.provenance.source.as_ref().unwrap().url.as_deref();
@@ -56,7 +61,11 @@ fn pulled_weights_are_imported_and_found_by_name() {
     let Some(folder) = shared() else { return };
     let body = std::fs::read(folder.join("weights/mn04/mn04_as_mAP_432.pt")).unwrap();
     let server = http::Server::start(move |number, request, stream| {
-        let end = if number == 0 { body.len() / 2 } else { body.len() };
+        let end = if number == 0 {
+            body.len() / 2
+        } else {
+            body.len()
+        };
         http::serve_until(request, stream, &body, "\"mn04\"", end);
     });
     let registry = Registry::built_in();
@@ -64,7 +73,9 @@ fn pulled_weights_are_imported_and_found_by_name() {
     entry.url = server.url("/mn04_as_mAP_432.pt");
     let cache_folder = tempfile::tempdir().unwrap();
     let cache = Cache::at(cache_folder.path());
-    cache.pull(&entry, &DownloadOptions::default(), &mut |_| {}).unwrap();
+    cache
+        .pull(&entry, &DownloadOptions::default(), &mut |_| {})
+        .unwrap();
     let bundle = Bundle::open(&find_model("mn04", &registry, &cache).unwrap()).unwrap();
     assert_eq!(bundle.metadata().name, "mn04");
     assert_eq!(bundle.metadata().vocabulary.name(74), "Dog");

@@ -44,7 +44,7 @@ impl PullArgs {
             started: false,
         };
         let pulled = cache.pull(&entry, &DownloadOptions::default(), &mut |p| {
-            display.show(&p)
+            display.show(&p);
         });
         printer.end_progress();
         printer.line(pulled?.display().to_string())?;

@@ -58,7 +58,8 @@ pub(crate) struct ModelStore {
     #[arg(long, value_name = "FILE")]
     registry: Option<PathBuf>,
 
-    /// Where fetched models are kept [default: $EARMARK_CACHE, or earmark in the user's cache folder].
+    /// Where fetched models are kept [default: `$EARMARK_CACHE`, or `earmark` in
+    /// the user's cache folder].
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
 }
