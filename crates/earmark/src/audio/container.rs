@@ -2,9 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::io::Read;
 use std::path::Path;
 
 use super::mpeg;
+use super::source::io_error;
 
 /// The file formats that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -118,6 +120,19 @@ pub fn looks_like_audio(bytes: &[u8]) -> Option<Container> {
         return Some(Container::Mp4);
     }
     mpeg_or_tagged(bytes)
+}
+
+/// The container of a file by its first 64 KiB, `None` if they are of no known one.
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io) if the file cannot be read.
+pub fn recognise(path: &Path) -> crate::Result<Option<Container>> {
+    let named = |e: std::io::Error| io_error(&path.display().to_string(), e.kind(), &e.to_string());
+    let mut head = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(64 * 1024).read_to_end(&mut head))
+        .map_err(named)?;
+    Ok(looks_like_audio(&head))
 }
 
 /// ID3v2 tags, MPEG audio and ADTS: formats whose only signature is a sync pattern.

@@ -43,7 +43,9 @@ mod source;
 mod stream;
 mod trim;
 
-pub use container::{AUDIO_EXTENSIONS, Container, has_audio_extension, looks_like_audio};
+pub use container::{
+    AUDIO_EXTENSIONS, Container, has_audio_extension, looks_like_audio, recognise,
+};
 pub use guard::silence_decoder_panics;
 pub use metadata::{RecordingMeta, StartSource, StartTime};
 pub use options::{Channels, Limits, OpenOptions, Truncated};

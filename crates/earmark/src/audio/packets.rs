@@ -49,6 +49,9 @@ pub(super) fn open(
     if matches!(container, Container::Mpeg | Container::Adts) {
         restrict_mpeg(&mut reader).map_err(|e| failed(&e))?;
     }
+    if matches!(container, Container::Mpeg | Container::Matroska) {
+        watch.keep_tail();
+    }
     let stream = MediaSourceStream::new(Box::new(reader), MediaSourceStreamOptions::default());
     let context = Context {
         name: Arc::clone(name),

@@ -102,6 +102,7 @@ struct WatchState {
     io_error: Option<(io::ErrorKind, String)>,
     since_packet: u64,
     had_packet: bool,
+    keeps_tail: bool,
     tail: VecDeque<u8>,
 }
 
@@ -128,6 +129,11 @@ impl Watch {
         state.had_packet = true;
     }
 
+    /// Starts to remember the last bytes that are read.
+    pub(super) fn keep_tail(&self) {
+        self.lock().keeps_tail = true;
+    }
+
     /// The last bytes that were read, contiguous, at most 512 KiB.
     pub(super) fn tail(&self) -> Vec<u8> {
         self.lock().tail.iter().copied().collect()
@@ -144,6 +150,9 @@ impl Watch {
         if state.since_packet > lid {
             state.refusal = Some(Refusal::Junk);
             return Err(io::Error::other("no audio found for too many bytes"));
+        }
+        if !state.keeps_tail {
+            return Ok(());
         }
         let new = &bytes[bytes.len().saturating_sub(N_TAIL)..];
         let excess = (state.tail.len() + new.len()).saturating_sub(N_TAIL);

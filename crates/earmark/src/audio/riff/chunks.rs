@@ -86,7 +86,7 @@ struct Walk<'a> {
     data: Option<(u64, u64)>,
 }
 
-/// The sizes of RF64: they replace every 32-bit size of 0xffff_ffff.
+/// The sizes of RF64: they replace every 32-bit size of `0xffff_ffff`.
 struct Ds64 {
     data_len: u64,
     n_frames: u64,

@@ -135,6 +135,7 @@ impl Decoder for RiffDecoder {
             .reader
             .read_full(&mut self.bytes)
             .map_err(|error| read_error(&self.name, &self.watch, &self.limits, &error))?;
+        self.watch.packet();
         self.n_read += n as u64;
         if let Some(left) = &mut self.bytes_left {
             *left -= n as u64;
