@@ -15,5 +15,6 @@ pub mod error;
 pub mod eval;
 pub mod features;
 pub mod model;
+pub mod runtime;
 
 pub use error::{Error, Result};
