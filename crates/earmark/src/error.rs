@@ -167,7 +167,9 @@ pub enum Error {
     },
 
     /// Weights do not say what their classes are called, and their number is no known vocabulary's.
-    #[error("{name}: the network has {n_classes} classes, the built-in vocabulary (AudioSet) has 527")]
+    #[error(
+        "{name}: the network has {n_classes} classes, the built-in vocabulary (AudioSet) has 527"
+    )]
     NeedsVocabulary {
         /// The weights file's name.
         name: String,

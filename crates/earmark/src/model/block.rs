@@ -194,7 +194,8 @@ pub enum PoolKind {
     Mean,
 }
 
-/// Zeros before and after the map, `[band, frame]`, where the two sides must differ.
+/// Zeros before and after the map, `[band, frame]`, where the two sides must differ. A maximum may not
+/// follow directly: put an activation between, or use the padding of [`Pool`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pad {

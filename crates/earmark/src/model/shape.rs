@@ -2,13 +2,17 @@
 
 use super::block::{
     Axis, BatchNorm, Block, Conv, Gru, Join, Linear, Output, OutputKind, Pad, Parallel, Pool,
-    Prelu, Reduce,
+    PoolKind, Prelu, Reduce,
 };
 use super::{Architecture, Parameter, Role};
 use crate::{Error, Result};
 
 /// The longest axis and the largest tensor that a description may have.
 const MAX_LENGTH: usize = 1 << 28;
+
+/// ONNX Runtime 1.31 joins a padding with zeros and a maximum after it into a maximum that passes the
+/// padding over, which differs for negative values.
+const PAD_THEN_MAX: &str = "an activation between them";
 
 /// The shape of one value, without the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +186,11 @@ impl<'a> Walk<'a> {
         let mut shape = input;
         for (index, block) in blocks.iter().enumerate() {
             self.path.push(index);
+            if let [Block::Pad(_), Block::Pool(pool), ..] = &blocks[index..]
+                && pool.kind == PoolKind::Max
+            {
+                return Err(self.error("pad", "a maximum right after it", PAD_THEN_MAX));
+            }
             shape = self.block(block, shape)?;
             self.in_range(shape)?;
             self.path.pop();

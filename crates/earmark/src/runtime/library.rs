@@ -152,7 +152,8 @@ fn package_folders(root: &Path) -> Vec<PathBuf> {
     packages.filter(|folder| folder.is_dir()).collect()
 }
 
-/// What lies in a folder, sorted, newest version last in name first in order; nothing if it is none.
+/// What lies in a folder, the last name first (so that a newer version comes before an older one);
+/// nothing if it is no folder.
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let Ok(read) = std::fs::read_dir(folder) else {
         return Vec::new();
@@ -208,7 +209,7 @@ mod tests {
         std::fs::write(&library, b"").expect("a file");
         std::fs::write(folder.join("libonnxruntime_providers_shared.so"), b"").expect("a file");
         let found: Vec<PathBuf> = package_folders(root.path());
-        assert_eq!(found, [folder.clone()]);
+        assert_eq!(found, std::slice::from_ref(&folder));
         assert_eq!(in_folder(&folder), Some(library));
     }
 }
