@@ -238,6 +238,32 @@ pub enum Error {
         reason: String,
     },
 
+    /// A data set, or its cache, is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    Dataset {
+        /// The folder, table or clip.
+        path: PathBuf,
+        /// What was found and what was expected.
+        reason: String,
+    },
+
+    /// A data set's label is not in the vocabulary.
+    #[error("{place}: label `{label}` is not in the vocabulary ({n_classes} classes)")]
+    UnknownLabel {
+        /// The table and line, or the clip.
+        place: String,
+        /// The label as written.
+        label: String,
+        /// The size of the vocabulary.
+        n_classes: usize,
+        /// The nearest class name, if one is near.
+        suggestion: Option<String>,
+    },
+
+    /// The caller asked to stop.
+    #[error("stopped before the end")]
+    Cancelled,
+
     /// A class is not in the vocabulary.
     #[error("label `{label}` is not in the vocabulary ({n_classes} classes)")]
     UnknownClass {
@@ -306,6 +332,10 @@ impl Error {
                 ..
             }
             | Self::UnknownModel {
+                suggestion: Some(name),
+                ..
+            }
+            | Self::UnknownLabel {
                 suggestion: Some(name),
                 ..
             } => Some(format!("did you mean `{name}`?")),
