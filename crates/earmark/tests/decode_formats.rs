@@ -347,3 +347,29 @@ fn each_channel_is_given_out_in_order() {
         );
     }
 }
+
+#[test]
+fn chained_ogg_streams_are_heard_one_after_the_other() {
+    for (name, rate, snr) in [("vorbis.ogg", 44_100, 26.0), ("mono.opus", 48_000, 33.0)] {
+        let n = rate as usize / 2;
+        for source in [
+            bytes(name, [file(name), file(name)].concat()),
+            pipe(name, [file(name), file(name)].concat()),
+        ] {
+            let decoded = read(source).expect("decodes");
+            assert_eq!(decoded.samples.len(), 2 * n, "{name}");
+            for link in decoded.samples.chunks(n) {
+                assert!(snr_db(link, &chirp(rate)) > snr, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_can_be_handed_to_another_thread() {
+    let options = OpenOptions::default();
+    let stream = AudioStream::open(bytes("x", file("mono.opus")), &options).expect("opens");
+    let decoded = std::thread::spawn(|| stream.read_to_end()).join();
+    let decoded = decoded.expect("no panic").expect("decodes");
+    assert_eq!(decoded.samples.len(), 24_000);
+}
