@@ -6,8 +6,17 @@
 
 mod commands;
 mod errors;
+mod inputs;
 mod interrupt;
+mod model;
+mod moment;
+mod output;
 mod printer;
+mod recordings;
+mod resume;
+mod rows;
+mod save_clips;
+mod session;
 
 use std::process::ExitCode;
 

@@ -42,12 +42,12 @@ impl Printer {
     }
 
     /// Standard output, buffered: write results here and flush at the end.
-    pub(crate) fn stdout(&self) -> io::BufWriter<io::Stdout> {
+    pub(crate) fn stdout() -> io::BufWriter<io::Stdout> {
         io::BufWriter::with_capacity(1 << 16, io::stdout())
     }
 
     /// Whether a person reads standard output.
-    pub(crate) fn stdout_is_terminal(&self) -> bool {
+    pub(crate) fn stdout_is_terminal() -> bool {
         io::stdout().is_terminal()
     }
 

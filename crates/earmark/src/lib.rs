@@ -16,5 +16,6 @@ pub mod eval;
 pub mod features;
 pub mod model;
 pub mod runtime;
+pub mod tagger;
 
 pub use error::{Error, Result};

@@ -5,6 +5,8 @@
 //! [`Printer::failure`] and counted in [`Outcome::SomeFailed`].
 
 pub(crate) mod bundle;
+mod embed;
+mod tag;
 
 use std::process::ExitCode;
 
@@ -37,6 +39,10 @@ impl From<Outcome> for ExitCode {
 /// What `earmark` can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Say what is heard in recordings.
+    Tag(Box<tag::TagArgs>),
+    /// Write the network's embeddings of recordings.
+    Embed(Box<embed::EmbedArgs>),
     /// Make, look at and fetch model files.
     #[command(subcommand)]
     Bundle(bundle::BundleCommand),
@@ -46,6 +52,8 @@ impl Command {
     /// Runs the chosen command.
     pub(crate) fn run(self, printer: &Printer) -> anyhow::Result<Outcome> {
         match self {
+            Self::Tag(args) => tag::run(&args, printer),
+            Self::Embed(args) => embed::run(&args, printer),
             Self::Bundle(command) => command.run(printer),
         }
     }

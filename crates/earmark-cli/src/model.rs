@@ -1,0 +1,40 @@
+//! `--model FILE|NAME`: the bundle to tag with.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use earmark::bundle::Bundle;
+use sha2::{Digest as _, Sha256};
+
+use crate::commands::bundle::ModelStore;
+use crate::errors::Hinted;
+use crate::resume::hex;
+
+/// Opens the bundle that the user names: a file, or a model that `earmark bundle pull` has fetched.
+///
+/// # Errors
+/// When there is no such bundle or it cannot be read.
+pub(crate) fn open(model: Option<&Path>, store: &ModelStore) -> anyhow::Result<Bundle> {
+    let Some(model) = model else {
+        return default_bundle();
+    };
+    let opened = match model.to_str() {
+        Some(name) => store.open(name),
+        // Names are text; this can only be a file.
+        None => Bundle::open(model),
+    };
+    opened.with_context(|| format!("cannot open the model {}", model.display()))
+}
+
+/// The bundle that is used when none is named.
+fn default_bundle() -> anyhow::Result<Bundle> {
+    Err(Hinted::new(
+        "no model is given",
+        "name one with --model: a bundle's file, or a model from `earmark bundle list`",
+    ))
+}
+
+/// The SHA-256 of the bundle's file, in hexadecimal.
+pub(crate) fn digest(bundle: &Bundle) -> String {
+    hex(&Sha256::digest(bundle.bytes()))
+}

@@ -1,0 +1,187 @@
+//! Blocks of planar samples in, segments out: the streaming side of [`Segmenter`].
+//!
+//! The segments of several channels are cut at the same places and come out place by place, the
+//! first channel first. No more than two segments and a block of each channel are kept, whatever the
+//! length of the recording.
+
+use std::collections::VecDeque;
+
+use crate::bundle::{Segment, Segmenter};
+
+/// The samples of one segment of one channel, padded as the rule says.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct CutSegment {
+    /// The channel, counted from 0.
+    pub(super) channel: usize,
+    /// Where it lies in the recording, in samples.
+    pub(super) place: Segment,
+    /// `place.padded_len` samples.
+    pub(super) samples: Vec<f32>,
+}
+
+/// Cuts one recording.
+#[derive(Debug)]
+pub(super) struct Cutter {
+    rule: Segmenter,
+    /// What is kept of each channel: the samples from `kept_from` on.
+    channels: Vec<Vec<f32>>,
+    kept_from: u64,
+    n_samples: u64,
+    n_full: u64,
+    ready: VecDeque<CutSegment>,
+}
+
+impl Cutter {
+    pub(super) fn new(rule: Segmenter, n_channels: usize) -> Self {
+        Self {
+            rule,
+            channels: vec![Vec::new(); n_channels],
+            kept_from: 0,
+            n_samples: 0,
+            n_full: 0,
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// Samples per channel so far.
+    pub(super) fn n_samples(&self) -> u64 {
+        self.n_samples
+    }
+
+    /// Takes the next samples of every channel, the same number of each, and cuts what is full.
+    pub(super) fn push<'a>(&mut self, planes: impl Iterator<Item = &'a [f32]>) {
+        for (kept, plane) in self.channels.iter_mut().zip(planes) {
+            kept.extend_from_slice(plane);
+        }
+        let kept = self.channels.first().map_or(0, Vec::len);
+        debug_assert!(self.channels.iter().all(|channel| channel.len() == kept));
+        self.n_samples = self.kept_from + kept as u64;
+        while self.n_full < self.rule.n_full(self.n_samples) {
+            self.cut(self.rule.full(self.n_full));
+            self.n_full += 1;
+        }
+        self.forget();
+    }
+
+    /// Says that no more samples come and cuts the last segment.
+    pub(super) fn end(&mut self) {
+        if let Some(last) = self.rule.last(self.n_samples) {
+            self.cut(last);
+        }
+    }
+
+    /// The next segment that is cut.
+    pub(super) fn pop(&mut self) -> Option<CutSegment> {
+        self.ready.pop_front()
+    }
+
+    fn cut(&mut self, place: Segment) {
+        let from = (place.start - self.kept_from) as usize;
+        for (channel, kept) in self.channels.iter().enumerate() {
+            let mut samples = kept[from..from + place.len].to_vec();
+            self.rule.pad(&mut samples, place.padded_len);
+            self.ready.push_back(CutSegment {
+                channel,
+                place,
+                samples,
+            });
+        }
+    }
+
+    /// Drops what neither the next full segment nor the last one, which reaches at most one length
+    /// back from the end, can need. Moving the rest to the front is put off until it is worth it.
+    fn forget(&mut self) {
+        let next = self.rule.full(self.n_full).start;
+        let back = self.n_samples.saturating_sub(self.rule.length() as u64);
+        let unneeded = next.min(back).saturating_sub(self.kept_from) as usize;
+        if unneeded >= self.rule.hop().min(self.rule.length()) {
+            for kept in &mut self.channels {
+                kept.drain(..unneeded);
+            }
+            self.kept_from += unneeded as u64;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::{LastSegment, SegmentConfig};
+
+    fn rule(length: f32, hop: f32, min: f32, last_segment: LastSegment) -> Segmenter {
+        let config = SegmentConfig {
+            length_secs: length,
+            hop_secs: hop,
+            min_secs: min,
+            last_segment,
+            ..SegmentConfig::efficient_at()
+        };
+        // One sample per second makes the numbers below seconds.
+        config.in_samples(1).unwrap()
+    }
+
+    /// Cuts the clip 1, 2, 3, … and checks the memory on the way.
+    fn cut(rule: &Segmenter, n_samples: usize, block: usize) -> Vec<(u64, Vec<f32>)> {
+        let clip: Vec<f32> = (1..=n_samples).map(|n| n as f32).collect();
+        let mut cutter = Cutter::new(rule.clone(), 1);
+        let mut segments = Vec::new();
+        for samples in clip.chunks(block) {
+            cutter.push(std::iter::once(samples));
+            assert!(cutter.channels[0].len() <= 2 * rule.length() + block);
+            while let Some(segment) = cutter.pop() {
+                segments.push((segment.place.start, segment.samples));
+            }
+        }
+        cutter.end();
+        while let Some(segment) = cutter.pop() {
+            segments.push((segment.place.start, segment.samples));
+        }
+        segments
+    }
+
+    #[test]
+    fn a_stream_is_cut_as_a_whole_clip_is_whatever_the_blocks() {
+        let rules = [LastSegment::Keep, LastSegment::Shift, LastSegment::Pad, LastSegment::Drop];
+        for last_segment in rules {
+            for (length, hop, min) in [(4.0, 4.0, 1.0), (4.0, 1.0, 2.0), (5.0, 3.0, 5.0)] {
+                let rule = rule(length, hop, min, last_segment);
+                for n_samples in 0..30 {
+                    let clip: Vec<f32> = (1..=n_samples).map(|n| n as f32).collect();
+                    let expected: Vec<(u64, Vec<f32>)> = rule
+                        .all(n_samples as u64)
+                        .map(|place| {
+                            let start = place.start as usize;
+                            let mut samples = clip[start..start + place.len].to_vec();
+                            samples.resize(place.padded_len, 0.0);
+                            (place.start, samples)
+                        })
+                        .collect();
+                    for block in [1, 2, 7, 100] {
+                        assert_eq!(cut(&rule, n_samples, block), expected);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn channels_come_place_by_place() {
+        let mut cutter = Cutter::new(rule(2.0, 2.0, 1.0, LastSegment::Keep), 2);
+        let (left, right) = ([1.0, 2.0, 3.0], [-1.0, -2.0, -3.0]);
+        cutter.push([&left[..], &right[..]].into_iter());
+        cutter.end();
+        let mut cuts = Vec::new();
+        while let Some(segment) = cutter.pop() {
+            cuts.push((segment.channel, segment.place.start, segment.samples));
+        }
+        assert_eq!(
+            cuts,
+            [
+                (0, 0, vec![1.0, 2.0]),
+                (1, 0, vec![-1.0, -2.0]),
+                (0, 2, vec![3.0]),
+                (1, 2, vec![-3.0]),
+            ]
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! One recording on its way: opened, decoded block by block and cut.
+
+use crate::audio::{AudioInfo, AudioStream, Source};
+use crate::bundle::Aggregation;
+use crate::{Error, Result};
+
+use super::aggregate::Collector;
+use super::cutter::{CutSegment, Cutter};
+use super::{ClipScores, SegmentScores, Tagger};
+
+/// What is known of a recording once it is open.
+#[derive(Debug, Clone)]
+pub struct RecordingInfo {
+    /// What the file says about itself.
+    pub audio: AudioInfo,
+    /// The number of channels that are tagged: 1 when they are mixed.
+    pub n_channels: usize,
+}
+
+/// The decoding half: a stream that gives segments.
+pub(super) struct Recording {
+    name: String,
+    stream: AudioStream,
+    cutter: Cutter,
+    ended: bool,
+}
+
+impl Recording {
+    pub(super) fn open(tagger: &Tagger, source: Source) -> Result<Self> {
+        let name = source.name();
+        let stream = AudioStream::open(source, &tagger.open)?;
+        let cutter = Cutter::new(tagger.rule.clone(), stream.n_channels());
+        Ok(Self {
+            name,
+            stream,
+            cutter,
+            ended: false,
+        })
+    }
+
+    /// What errors call it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn info(&self) -> RecordingInfo {
+        RecordingInfo {
+            audio: self.stream.info().clone(),
+            n_channels: self.stream.n_channels(),
+        }
+    }
+
+    /// What is missing from a recording that was accepted although it ends early.
+    pub(super) fn warning(&self) -> Option<String> {
+        self.stream.warning().map(str::to_owned)
+    }
+
+    /// The next segment; `None` after the last.
+    pub(super) fn next_segment(&mut self) -> Result<Option<CutSegment>> {
+        loop {
+            if let Some(segment) = self.cutter.pop() {
+                return Ok(Some(segment));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            match self.stream.next_block()? {
+                Some(block) => {
+                    let n_channels = block.n_channels();
+                    self.cutter.push((0..n_channels).map(|c| block.channel(c)));
+                }
+                None => {
+                    self.ended = true;
+                    self.cutter.end();
+                    if self.cutter.n_samples() == 0 {
+                        return Err(Error::Decode {
+                            name: self.name.clone(),
+                            reason: "holds no samples, expected at least one".to_owned(),
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The length so far in seconds.
+    pub(super) fn duration_secs(&self) -> f64 {
+        self.cutter.n_samples() as f64 / f64::from(self.stream.sample_rate())
+    }
+}
+
+/// The collecting half: segments' scores of all channels in order, the clip's scores at the end.
+pub(super) struct Collectors(Vec<Collector>);
+
+impl Collectors {
+    pub(super) fn new(n_channels: usize, aggregation: Aggregation) -> Self {
+        Self(
+            (0..n_channels)
+                .map(|channel| Collector::new(channel, aggregation))
+                .collect(),
+        )
+    }
+
+    pub(super) fn add(&mut self, segment: &SegmentScores) {
+        self.0[segment.channel].add(segment);
+    }
+
+    pub(super) fn finish(self, tagger: &Tagger, duration_secs: f64) -> Vec<ClipScores> {
+        self.0
+            .into_iter()
+            .filter_map(|collector| collector.finish(&tagger.metadata, duration_secs))
+            .collect()
+    }
+}
+
+/// The timeline of one recording: an iterator over [`SegmentScores`]. It ends after the first error.
+pub struct Segments<'t> {
+    tagger: &'t Tagger,
+    recording: Recording,
+    collectors: Collectors,
+    n_channels: u64,
+    n_cut: u64,
+    failed: bool,
+}
+
+impl<'t> Segments<'t> {
+    pub(super) fn open(tagger: &'t Tagger, source: Source) -> Result<Self> {
+        let recording = Recording::open(tagger, source)?;
+        let n_channels = recording.stream.n_channels();
+        Ok(Self {
+            tagger,
+            collectors: Collectors::new(n_channels, tagger.segment.aggregation),
+            recording,
+            n_channels: n_channels as u64,
+            n_cut: 0,
+            failed: false,
+        })
+    }
+
+    /// What the recording says about itself.
+    pub fn info(&self) -> RecordingInfo {
+        self.recording.info()
+    }
+
+    /// The clip's scores by channel, from the segments taken so far.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] when no segment was taken.
+    pub fn finish(self) -> Result<Vec<ClipScores>> {
+        let clips = self
+            .collectors
+            .finish(self.tagger, self.recording.duration_secs());
+        if clips.is_empty() {
+            return Err(Error::Decode {
+                name: self.recording.name,
+                reason: "no segment was scored".to_owned(),
+            });
+        }
+        Ok(clips)
+    }
+
+    fn step(&mut self) -> Result<Option<SegmentScores>> {
+        let Some(cut) = self.recording.next_segment()? else {
+            return Ok(None);
+        };
+        let segment = self
+            .tagger
+            .score(&cut, self.n_cut / self.n_channels)
+            .map_err(|error| named(&self.recording.name, error))?;
+        self.n_cut += 1;
+        self.collectors.add(&segment);
+        Ok(Some(segment))
+    }
+}
+
+impl Iterator for Segments<'_> {
+    type Item = Result<SegmentScores>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let step = self.step();
+        self.failed = step.is_err();
+        step.transpose()
+    }
+}
+
+/// Adds the recording's name to an error of the front end, which does not know it.
+pub(super) fn named(name: &str, error: Error) -> Error {
+    match error {
+        Error::Sample { .. } | Error::ClipTooShort { .. } => Error::Decode {
+            name: name.to_owned(),
+            reason: error.to_string(),
+        },
+        other => other,
+    }
+}
