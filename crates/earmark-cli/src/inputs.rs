@@ -280,7 +280,10 @@ fn without_at(argument: &Path) -> OsString {
 }
 
 #[cfg(unix)]
-#[expect(clippy::unnecessary_wraps, reason = "other systems have paths that are text")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "other systems have paths that are text"
+)]
 fn path_from_bytes(bytes: &[u8], _list: &OsStr) -> anyhow::Result<PathBuf> {
     use std::os::unix::ffi::OsStrExt as _;
     Ok(PathBuf::from(OsStr::from_bytes(bytes)))
@@ -359,7 +362,10 @@ mod tests {
             "empty folder, expected audio files"
         );
         std::fs::write(folder.path().join("a.txt"), "x").unwrap();
-        assert_eq!(expand(folder.path()).unreadable[0].reason, "no audio among 1 file");
+        assert_eq!(
+            expand(folder.path()).unreadable[0].reason,
+            "no audio among 1 file"
+        );
     }
 
     #[test]
@@ -372,7 +378,10 @@ mod tests {
         let inputs = expand(Path::new(&argument));
         assert_eq!(names(&inputs, folder.path()), ["one.wav", "# two.wav"]);
         let missing = Inputs::expand(&[PathBuf::from("@/no/such/list")]).unwrap_err();
-        assert_eq!(format!("{:#}", missing), "cannot read the list of inputs: /no/such/list: no such file or folder");
+        assert_eq!(
+            format!("{:#}", missing),
+            "cannot read the list of inputs: /no/such/list: no such file or folder"
+        );
     }
 
     #[test]

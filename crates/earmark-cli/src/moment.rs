@@ -46,13 +46,18 @@ impl TimePattern {
         let example = jiff::civil::date(2024, 1, 31).at(5, 30, 1, 0);
         let written = BrokenDownTime::from(example)
             .to_string(pattern)
-            .or_else(|_| Offset::UTC.to_timestamp(example).map_or_else(Err, |at| {
-                BrokenDownTime::from(&at.to_zoned(jiff::tz::TimeZone::UTC)).to_string(pattern)
-            }))
+            .or_else(|_| {
+                Offset::UTC.to_timestamp(example).map_or_else(Err, |at| {
+                    BrokenDownTime::from(&at.to_zoned(jiff::tz::TimeZone::UTC)).to_string(pattern)
+                })
+            })
             .with_context(|| format!("time pattern `{pattern}`"))?;
         let pattern = Self(pattern.to_owned());
         pattern.find_in(&written).with_context(|| {
-            format!("time pattern `{}` does not give a date, expected for example `%Y%m%d_%H%M%S`", pattern.0)
+            format!(
+                "time pattern `{}` does not give a date, expected for example `%Y%m%d_%H%M%S`",
+                pattern.0
+            )
         })?;
         Ok(pattern)
     }
@@ -106,7 +111,11 @@ pub(crate) fn hms(secs: f64) -> String {
     let milliseconds = (secs * 1000.0).round() as u64;
     let (seconds, milliseconds) = (milliseconds / 1000, milliseconds % 1000);
     let (minutes, seconds) = (seconds / 60, seconds % 60);
-    format!("{:02}:{:02}:{seconds:02}.{milliseconds:03}", minutes / 60, minutes % 60)
+    format!(
+        "{:02}:{:02}:{seconds:02}.{milliseconds:03}",
+        minutes / 60,
+        minutes % 60
+    )
 }
 
 #[cfg(test)]
@@ -126,7 +135,10 @@ mod tests {
         assert_eq!(found.as_deref(), Some("2024-01-31T05:30:00.000"));
         let zoned = start("%Y-%m-%dT%H-%M-%S%z", "2024-01-31T05-30-00+0200_a.flac");
         assert_eq!(zoned.as_deref(), Some("2024-01-31T05:30:00.000+02:00"));
-        assert_eq!(start("%Y%m%d", "x20240131.wav").as_deref(), Some("2024-01-31T00:00:00.000"));
+        assert_eq!(
+            start("%Y%m%d", "x20240131.wav").as_deref(),
+            Some("2024-01-31T00:00:00.000")
+        );
         assert_eq!(start("%Y%m%d_%H%M%S", "no-date.wav"), None);
         // The 45th of a month is no date.
         assert_eq!(start("%Y%m%d_%H%M%S", "20240145_053000.wav"), None);
@@ -134,14 +146,25 @@ mod tests {
 
     #[test]
     fn a_pattern_without_a_date_is_refused() {
-        assert!(TimePattern::new("%H%M%S").unwrap_err().to_string().contains("does not give a date"));
+        assert!(
+            TimePattern::new("%H%M%S")
+                .unwrap_err()
+                .to_string()
+                .contains("does not give a date")
+        );
         assert!(TimePattern::new("%Q!").is_err());
     }
 
     #[test]
     fn times_are_written_to_the_millisecond() {
-        let moment = TimePattern::new("%Y%m%d_%H%M%S").unwrap().find_in("20240131_235959").unwrap();
-        assert_eq!(moment.iso_after(1.5).as_deref(), Some("2024-02-01T00:00:00.500"));
+        let moment = TimePattern::new("%Y%m%d_%H%M%S")
+            .unwrap()
+            .find_in("20240131_235959")
+            .unwrap();
+        assert_eq!(
+            moment.iso_after(1.5).as_deref(),
+            Some("2024-02-01T00:00:00.500")
+        );
         assert_eq!(hms(0.0), "00:00:00.000");
         assert_eq!(hms(3_725.25), "01:02:05.250");
         assert_eq!(hms(359_999.999_6), "100:00:00.000");

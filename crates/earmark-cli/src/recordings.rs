@@ -121,7 +121,11 @@ impl RecordingArgs {
     ) -> anyhow::Result<Outcome> {
         earmark::audio::silence_decoder_panics();
         let layout = Layout::new(&wish.formats, self.output.as_deref(), wish.default_format)?;
-        let pattern = self.time_pattern.as_deref().map(TimePattern::new).transpose()?;
+        let pattern = self
+            .time_pattern
+            .as_deref()
+            .map(TimePattern::new)
+            .transpose()?;
         let bundle = model::open(self.model.as_deref(), &self.store)?;
         let tagger = Tagger::from_bundle(&bundle, &self.tagger_options())?;
         let content = content(&tagger)?;
@@ -195,7 +199,11 @@ impl RecordingArgs {
         if layout.is_folder() {
             return inputs::check_places(&inputs.recordings);
         }
-        match layout.formats().iter().find(|format| format.is_per_recording()) {
+        match layout
+            .formats()
+            .iter()
+            .find(|format| format.is_per_recording())
+        {
             Some(format) if inputs.recordings.len() > 1 => Err(Hinted::new(
                 format!("{} has one file per recording", format.name()),
                 "give --output DIR/",

@@ -139,7 +139,8 @@ impl Partial {
     pub(crate) fn begin(&mut self, subject: &Subject) -> anyhow::Result<()> {
         let name = format!("{:08}.jsonl", self.n_parts);
         let path = self.folder.join(&name);
-        let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let file =
+            File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
         let mut part = Part {
             name,
             writer: BufWriter::new(file),
@@ -205,7 +206,11 @@ impl Partial {
         let subject: Subject = serde_json::from_str(&first).with_context(context)?;
         for line in lines {
             let row: PartRow = serde_json::from_str(&line?).with_context(context)?;
-            let tags = row.tags.iter().map(|&(class, score)| Tag { class, score }).collect();
+            let tags = row
+                .tags
+                .iter()
+                .map(|&(class, score)| Tag { class, score })
+                .collect();
             let row = Row {
                 channel: row.channel,
                 start_secs: row.start_secs,
@@ -262,7 +267,11 @@ impl Partial {
         for (index, line) in lines {
             let entry: Entry = serde_json::from_slice(line)
                 .with_context(|| format!("journal.jsonl:{}", index + 1))?;
-            let number = entry.part.split('.').next().and_then(|name| name.parse::<u64>().ok());
+            let number = entry
+                .part
+                .split('.')
+                .next()
+                .and_then(|name| name.parse::<u64>().ok());
             self.n_parts = self.n_parts.max(number.map_or(0, |number| number + 1));
             if self.is_whole(&entry) {
                 self.finished.insert(unhex(&entry.path), entry);
@@ -272,11 +281,15 @@ impl Partial {
     }
 
     fn check_header(&self, line: &[u8], settings: &Settings) -> anyhow::Result<()> {
-        let header: Header = serde_json::from_slice(line)
-            .map_err(|error| Hinted::new(format!("journal.jsonl:1: {error}"), self.start_again()))?;
+        let header: Header = serde_json::from_slice(line).map_err(|error| {
+            Hinted::new(format!("journal.jsonl:1: {error}"), self.start_again())
+        })?;
         if header.earmark_partial != FORMAT {
             return Err(Hinted::new(
-                format!("its layout is version {}, this build reads {FORMAT}", header.earmark_partial),
+                format!(
+                    "its layout is version {}, this build reads {FORMAT}",
+                    header.earmark_partial
+                ),
                 self.start_again(),
             ));
         }
@@ -298,7 +311,8 @@ impl Partial {
     /// Whether the part is as it was written: a power cut can lose what a kill cannot.
     fn is_whole(&self, entry: &Entry) -> bool {
         std::fs::read(self.folder.join(&entry.part)).is_ok_and(|bytes| {
-            bytes.len() as u64 == entry.part_bytes && hex(&Sha256::digest(&bytes)) == entry.part_sha256
+            bytes.len() as u64 == entry.part_bytes
+                && hex(&Sha256::digest(&bytes)) == entry.part_sha256
         })
     }
 }
@@ -325,7 +339,10 @@ fn key(input: &Input) -> &[u8] {
 
 fn stamp(path: &Path) -> anyhow::Result<Stamp> {
     let metadata = std::fs::metadata(path).with_context(|| path.display().to_string())?;
-    let since = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = metadata
+        .modified()?
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Ok(Stamp {
         size: metadata.len(),
         mtime_ns: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
@@ -380,7 +397,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let recording = folder.path().join("a.wav");
         std::fs::write(&recording, b"sound").unwrap();
-        let input = crate::inputs::Inputs::expand(&[recording]).unwrap().recordings.remove(0);
+        let input = crate::inputs::Inputs::expand(&[recording])
+            .unwrap()
+            .recordings
+            .remove(0);
         let output = folder.path().join("out.csv");
         (folder, output, input)
     }
@@ -423,7 +443,10 @@ mod tests {
         let partial = Partial::open(&output, settings(5)).unwrap();
         std::fs::write(&input.path, b"another sound").unwrap();
         let error = partial.has(&input).unwrap_err().to_string();
-        assert!(error.ends_with("a.wav: has changed since it was tagged"), "{error}");
+        assert!(
+            error.ends_with("a.wav: has changed since it was tagged"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -439,7 +462,10 @@ mod tests {
     fn two_runs_do_not_share_parts() {
         let (_folder, output, _) = place();
         let _first = Partial::open(&output, settings(5)).unwrap();
-        let error = Partial::open(&output, settings(5)).err().unwrap().to_string();
+        let error = Partial::open(&output, settings(5))
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.ends_with("another run is writing to it"), "{error}");
     }
 }

@@ -34,7 +34,10 @@ pub(crate) struct Stretch {
 
 impl Stretch {
     /// The stretches of a row: one per tag.
-    pub(crate) fn of<'a>(row: &'a Row, names: &'a earmark::dataset::Vocabulary) -> impl Iterator<Item = Self> {
+    pub(crate) fn of<'a>(
+        row: &'a Row,
+        names: &'a earmark::dataset::Vocabulary,
+    ) -> impl Iterator<Item = Self> {
         row.tags.iter().map(|tag| Self {
             start_secs: row.start_secs,
             end_secs: row.end_secs,
@@ -46,7 +49,11 @@ impl Stretch {
 
     /// `CLASS/RECORDING_START-END_SCORE.wav`, with the channel where it matters.
     fn file(&self, input: &Input, several_channels: bool) -> PathBuf {
-        let mut name = input.place.as_os_str().to_string_lossy().replace(['/', '\\'], "_");
+        let mut name = input
+            .place
+            .as_os_str()
+            .to_string_lossy()
+            .replace(['/', '\\'], "_");
         name.push_str(&format!("_{:.3}-{:.3}", self.start_secs, self.end_secs));
         if several_channels {
             name.push_str(&format!("_channel{}", self.channel + 1));
@@ -91,7 +98,9 @@ impl SaveClips {
             let end = at + block.n_samples() as u64;
             let begins = |stretch: &Stretch| samples(stretch.start_secs, rate) < end;
             while stretches.last().is_some_and(begins) {
-                let Some(stretch) = stretches.pop() else { break };
+                let Some(stretch) = stretches.pop() else {
+                    break;
+                };
                 let path = self.folder.join(stretch.file(input, several_channels));
                 open.push(Clip::create(&path, &stretch, rate)?);
             }
@@ -161,8 +170,13 @@ impl Clip {
     }
 
     fn finish(mut self) -> anyhow::Result<()> {
-        self.writer.flush().with_context(|| format!("cannot write {}", self.name))?;
-        let mut file = self.writer.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        self.writer
+            .flush()
+            .with_context(|| format!("cannot write {}", self.name))?;
+        let mut file = self
+            .writer
+            .into_inner()
+            .map_err(std::io::IntoInnerError::into_error)?;
         let data_len = self.n_written * 4;
         for (at, value) in [
             (4, HEADER_LEN - 8 + data_len),

@@ -148,7 +148,8 @@ impl Session<'_> {
         };
         if self.pattern.is_some() && subject.start.is_none() {
             let shown = path.display();
-            self.printer.note(format!("{shown}: no start time in the name or the header"));
+            self.printer
+                .note(format!("{shown}: no start time in the name or the header"));
         }
         state.maker.begin(info.n_channels);
         state.duration_secs = info.audio.duration_secs;
@@ -185,7 +186,8 @@ impl Session<'_> {
         state.sink.end(recording, true)?;
         if let Some(warning) = warning {
             let message = without_name(&recording.path, &warning);
-            self.printer.note(format!("{}: warning: {message}", recording.path.display()));
+            self.printer
+                .note(format!("{}: warning: {message}", recording.path.display()));
         }
         state.n_done += 1;
         self.progress(state, input, 0.0);

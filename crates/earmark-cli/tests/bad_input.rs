@@ -27,8 +27,14 @@ fn a_folder_of_bad_files_is_reported_file_by_file() {
     place.file("rec/good.wav", &mono(&[(2.0, HIGH)]));
     place.file("rec/empty.wav", b"");
     place.file("rec/header_only.wav", &mono(&[(0.0, LOW)]));
-    place.file("rec/text.wav", b"this is not sound, whatever its name says\n");
-    place.file("rec/promises_4_gib.wav", &patched(40, &[0xf0, 0xff, 0xff, 0xff]));
+    place.file(
+        "rec/text.wav",
+        b"this is not sound, whatever its name says\n",
+    );
+    place.file(
+        "rec/promises_4_gib.wav",
+        &patched(40, &[0xf0, 0xff, 0xff, 0xff]),
+    );
     place.file("rec/zero_hz.wav", &patched(24, &[0; 4]));
     place.file("rec/zero_channels.wav", &patched(22, &[0; 2]));
     place.file("rec/nan.wav", &nan_samples());
@@ -124,14 +130,14 @@ fn a_model_that_cannot_be_read_is_said_before_anything_is_tagged() {
         --- stdout
         --- stderr
         error: cannot open the model gone.onnx
-          Caused by: failed to query resolved metadata `gone.onnx`: No such file or directory (os error 2)
+          Caused by: gone.onnx: no such file, and no model is called `gone.onnx`, known are mn01, mn02, mn04, mn05, mn10, mn20, mn30, mn40, mn40-ext
         "#);
     insta::assert_snapshot!(place.screen(place.bare().args(["tag", "--model", "mn99", "a.wav"])), @r#"
         exit code: 2
         --- stdout
         --- stderr
-        error: no model file is called mn99
-        hint: give the path of an .onnx bundle
+        error: cannot open the model mn99
+          Caused by: mn99: no such file, and no model is called `mn99`, known are mn01, mn02, mn04, mn05, mn10, mn20, mn30, mn40, mn40-ext
         "#);
 }
 
@@ -170,7 +176,6 @@ fn options_that_do_not_fit_are_said_before_anything_is_tagged() {
         exit code: 2
         --- stdout
         --- stderr
-        error: cannot write no/such/folder.csv
-          Caused by: No such file or directory (os error 2) at path "[PLACE]/no/such/.earmark-UQkxAF"
+        error: cannot write no/such/folder.csv: there is no folder no/such
         "#);
 }

@@ -36,7 +36,11 @@ fn a_table_for_people() {
 #[test]
 fn json_has_one_line_per_recording_with_the_promised_keys() {
     let place = place();
-    let output = place.earmark("tag").args(["--format", "json", "rec"]).output().unwrap();
+    let output = place
+        .earmark("tag")
+        .args(["--format", "json", "rec"])
+        .output()
+        .unwrap();
     let lines = json_lines(&String::from_utf8(output.stdout).unwrap());
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[0]["path"], "rec/a.wav");
@@ -52,11 +56,21 @@ fn json_has_one_line_per_recording_with_the_promised_keys() {
 #[test]
 fn a_timeline_has_one_line_per_segment() {
     let place = place();
-    let output = place.earmark("tag").args(["-t", "-f", "json", "rec"]).output().unwrap();
+    let output = place
+        .earmark("tag")
+        .args(["-t", "-f", "json", "rec"])
+        .output()
+        .unwrap();
     let lines = json_lines(&String::from_utf8(output.stdout).unwrap());
     let found: Vec<_> = lines
         .iter()
-        .map(|line| (line["start_secs"].as_f64().unwrap(), line["end_secs"].as_f64().unwrap(), best(line)))
+        .map(|line| {
+            (
+                line["start_secs"].as_f64().unwrap(),
+                line["end_secs"].as_f64().unwrap(),
+                best(line),
+            )
+        })
         .collect();
     assert_eq!(
         found,
@@ -67,8 +81,14 @@ fn a_timeline_has_one_line_per_segment() {
             (0.0, 1.0, "Middle"),
         ]
     );
-    let window = place.earmark("tag").args(["-t", "--window", "1", "-f", "json", "rec/a.wav"]).output();
-    assert_eq!(json_lines(&String::from_utf8(window.unwrap().stdout).unwrap()).len(), 6);
+    let window = place
+        .earmark("tag")
+        .args(["-t", "--window", "1", "-f", "json", "rec/a.wav"])
+        .output();
+    assert_eq!(
+        json_lines(&String::from_utf8(window.unwrap().stdout).unwrap()).len(),
+        6
+    );
 }
 
 #[test]
@@ -94,19 +114,37 @@ fn csv_has_the_documented_columns() {
 fn several_formats_come_from_one_run() {
     let place = place();
     place.tag("--timeline --format csv --format json --format parquet --output out/x.csv rec");
-    assert!(!place.exists("out/x.csv"), "the folder is not there, and none is made in silence");
+    assert!(
+        !place.exists("out/x.csv"),
+        "the folder is not there, and none is made in silence"
+    );
     std::fs::create_dir(place.path("out")).unwrap();
-    let screen = place.tag("--timeline --format csv --format json --format parquet --output out/x.csv rec");
-    assert_eq!(screen, "exit code: 0\n--- stdout\n--- stderr\ntagged 2 of 2 clips\n");
+    let screen =
+        place.tag("--timeline --format csv --format json --format parquet --output out/x.csv rec");
+    assert_eq!(
+        screen,
+        "exit code: 0\n--- stdout\n--- stderr\ntagged 2 of 2 clips\n"
+    );
     let json = json_lines(&place.read("out/x.jsonl"));
     let mut csv = csv::Reader::from_path(place.path("out/x.csv")).unwrap();
     let rows: Vec<csv::StringRecord> = csv.records().map(Result::unwrap).collect();
-    let n_tags: usize = json.iter().map(|line| line["tags"].as_array().unwrap().len()).sum();
+    let n_tags: usize = json
+        .iter()
+        .map(|line| line["tags"].as_array().unwrap().len())
+        .sum();
     assert_eq!(rows.len(), n_tags);
 
-    let reader = SerializedFileReader::new(File::open(place.path("out/x.parquet")).unwrap()).unwrap();
-    let keys = reader.metadata().file_metadata().key_value_metadata().unwrap();
-    let schema = keys.iter().find(|pair| pair.key == "earmark.schema").unwrap();
+    let reader =
+        SerializedFileReader::new(File::open(place.path("out/x.parquet")).unwrap()).unwrap();
+    let keys = reader
+        .metadata()
+        .file_metadata()
+        .key_value_metadata()
+        .unwrap();
+    let schema = keys
+        .iter()
+        .find(|pair| pair.key == "earmark.schema")
+        .unwrap();
     assert_eq!(schema.value.as_deref(), Some("earmark-tags-1"));
     let names: Vec<String> = reader
         .metadata()
@@ -117,15 +155,24 @@ fn several_formats_come_from_one_run() {
         .map(|column| column.name().to_owned())
         .collect();
     assert_eq!(names, csv.headers().unwrap().iter().collect::<Vec<_>>());
-    let parquet: Vec<parquet::record::Row> =
-        reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
+    let parquet: Vec<parquet::record::Row> = reader
+        .get_row_iter(None)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     assert_eq!(parquet.len(), rows.len());
     for (parquet, csv) in parquet.iter().zip(&rows) {
         assert_eq!(parquet.get_string(0).unwrap(), &csv[0]);
-        assert_eq!(parquet.get_double(2).unwrap(), csv[2].parse::<f64>().unwrap());
+        assert_eq!(
+            parquet.get_double(2).unwrap(),
+            csv[2].parse::<f64>().unwrap()
+        );
         assert_eq!(parquet.get_uint(8).unwrap(), csv[8].parse::<u32>().unwrap());
         assert_eq!(parquet.get_string(9).unwrap(), &csv[9]);
-        assert_eq!(parquet.get_float(11).unwrap(), csv[11].parse::<f32>().unwrap());
+        assert_eq!(
+            parquet.get_float(11).unwrap(),
+            csv[11].parse::<f32>().unwrap()
+        );
     }
 }
 
@@ -133,14 +180,20 @@ fn several_formats_come_from_one_run() {
 fn audacity_and_raven_get_a_file_per_recording() {
     let place = place();
     let screen = place.tag("-t --threshold 0.5 -f audacity -f raven --output labels rec");
-    assert_eq!(screen, "exit code: 0\n--- stdout\n--- stderr\ntagged 2 of 2 clips\n");
+    assert_eq!(
+        screen,
+        "exit code: 0\n--- stdout\n--- stderr\ntagged 2 of 2 clips\n"
+    );
     insta::assert_snapshot!(place.read("labels/a.wav.audacity.txt"), @r#"
         0.000000	2.000000	Low 0.788
         2.000000	4.000000	High, shrill 0.597
         4.000000	6.000000	Low 0.788
         "#);
     let raven = place.read("labels/a.wav.raven.txt");
-    let here = std::fs::canonicalize(place.path("")).unwrap().display().to_string();
+    let here = std::fs::canonicalize(place.path(""))
+        .unwrap()
+        .display()
+        .to_string();
     insta::assert_snapshot!(raven.replace(&here, "[PLACE]"), @r#"
         Selection	View	Channel	Begin Time (s)	End Time (s)	Low Freq (Hz)	High Freq (Hz)	Begin Path	Class	Score	Model	Runtime
         1	Spectrogram 1	1	0.000000	2.000000	0.0	16000.0	[PLACE]/rec/a.wav	Low	0.78761923	tones	rten 0.27
@@ -162,13 +215,25 @@ fn audacity_and_raven_get_a_file_per_recording() {
 #[test]
 fn events_bridge_gaps_and_clips_are_saved() {
     let place = place();
-    let screen = place.tag(
-        "-t --merge-gap 2 --threshold 0.5 --save-clips heard -f json rec/a.wav",
+    let screen = place.tag("-t --merge-gap 2 --threshold 0.5 --save-clips heard -f json rec/a.wav");
+    let lines = json_lines(
+        screen
+            .split("--- stderr")
+            .next()
+            .unwrap()
+            .split_once("stdout\n")
+            .unwrap()
+            .1,
     );
-    let lines = json_lines(screen.split("--- stderr").next().unwrap().split_once("stdout\n").unwrap().1);
     let events: Vec<_> = lines
         .iter()
-        .map(|line| (best(line), line["start_secs"].as_f64().unwrap(), line["end_secs"].as_f64().unwrap()))
+        .map(|line| {
+            (
+                best(line),
+                line["start_secs"].as_f64().unwrap(),
+                line["end_secs"].as_f64().unwrap(),
+            )
+        })
         .collect();
     assert_eq!(events, [("Low", 0.0, 6.0), ("High, shrill", 2.0, 4.0)]);
     let mut clips: Vec<_> = std::fs::read_dir(place.path("heard/High, shrill"))
@@ -178,11 +243,18 @@ fn events_bridge_gaps_and_clips_are_saved() {
     assert_eq!(clips.len(), 1);
     let clip = clips.remove(0);
     let name = clip.file_name().unwrap().to_string_lossy();
-    assert!(name.starts_with("a.wav_2.000-4.000_0.") && name.ends_with(".wav"), "{name}");
+    assert!(
+        name.starts_with("a.wav_2.000-4.000_0.") && name.ends_with(".wav"),
+        "{name}"
+    );
     // The clip is the recording's own samples.
-    let saved = earmark::audio::AudioStream::open(clip.as_path(), &earmark::audio::OpenOptions::default());
+    let saved =
+        earmark::audio::AudioStream::open(clip.as_path(), &earmark::audio::OpenOptions::default());
     let saved = saved.unwrap().read_to_end().unwrap();
-    let whole = earmark::audio::AudioStream::open(place.path("rec/a.wav"), &earmark::audio::OpenOptions::default());
+    let whole = earmark::audio::AudioStream::open(
+        place.path("rec/a.wav"),
+        &earmark::audio::OpenOptions::default(),
+    );
     let whole = whole.unwrap().read_to_end().unwrap();
     assert_eq!(saved.samples, whole.samples[64_000..128_000]);
     let without = place.tag("-t --merge-gap 2 rec/a.wav");
@@ -199,12 +271,25 @@ fn events_bridge_gaps_and_clips_are_saved() {
 fn channels_are_mixed_or_heard_one_by_one() {
     let place = Place::new();
     place.file("two.wav", &wav(48_000, &[&[(2.0, LOW)], &[(2.0, HIGH)]]));
-    let output = place.earmark("tag").args(["--channels", "each", "-f", "json", "two.wav"]).output();
+    let output = place
+        .earmark("tag")
+        .args(["--channels", "each", "-f", "json", "two.wav"])
+        .output();
     let lines = json_lines(&String::from_utf8(output.unwrap().stdout).unwrap());
-    let found: Vec<_> = lines.iter().map(|line| (line["channel"].as_u64(), best(line))).collect();
+    let found: Vec<_> = lines
+        .iter()
+        .map(|line| (line["channel"].as_u64(), best(line)))
+        .collect();
     assert_eq!(found, [(Some(1), "Low"), (Some(2), "High, shrill")]);
-    let mixed = place.earmark("tag").args(["-f", "json", "two.wav"]).output().unwrap();
-    assert_eq!(json_lines(&String::from_utf8(mixed.stdout).unwrap()).len(), 1);
+    let mixed = place
+        .earmark("tag")
+        .args(["-f", "json", "two.wav"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        json_lines(&String::from_utf8(mixed.stdout).unwrap()).len(),
+        1
+    );
 }
 
 #[test]
@@ -213,7 +298,14 @@ fn the_start_comes_from_the_name_or_the_header() {
     place.file("S1_20240131_053000.wav", &mono(&[(3.0, LOW)]));
     let output = place
         .earmark("tag")
-        .args(["-t", "-f", "json", "--time-pattern", "%Y%m%d_%H%M%S", "S1_20240131_053000.wav"])
+        .args([
+            "-t",
+            "-f",
+            "json",
+            "--time-pattern",
+            "%Y%m%d_%H%M%S",
+            "S1_20240131_053000.wav",
+        ])
         .output()
         .unwrap();
     let lines = json_lines(&String::from_utf8(output.stdout).unwrap());
@@ -235,24 +327,25 @@ fn classes_and_thresholds_choose_tags() {
         let screen = place.tag(&format!("{arguments} -f json rec/a.wav"));
         let line = json_lines(screen.lines().nth(2).unwrap()).remove(0);
         let tags = line["tags"].as_array().unwrap().clone();
-        tags.iter().map(|tag| tag["class"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        tags.iter()
+            .map(|tag| tag["class"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(classes("--classes Never,/t/low"), ["Low", "Never"]);
     assert_eq!(classes("--exclude Low --top 1").len(), 1);
     place.file("t.toml", b"default = 1.0\n[classes]\nNever = 0.0\n");
     assert_eq!(classes("--thresholds t.toml"), ["Never"]);
-    place.file("t.csv", b"class,threshold\nLow,0.0\nMiddle,1.0\nNever,1.0\n\"High, shrill\",1.0\n");
+    place.file(
+        "t.csv",
+        b"class,threshold\nLow,0.0\nMiddle,1.0\nNever,1.0\n\"High, shrill\",1.0\n",
+    );
     assert_eq!(classes("--thresholds t.csv"), ["Low"]);
     insta::assert_snapshot!(place.tag("--classes Lov rec"), @r#"
         exit code: 2
         --- stdout
         --- stderr
-        error: the following required arguments were not provided:
-          <INPUT>...
-
-        Usage: earmark tag --model <FILE|NAME> --runtime <RUNTIME> --classes <CLASS>... <INPUT>...
-
-        For more information, try '--help'.
+        error: label `Lov` is not in the vocabulary (4 classes)
+        hint: did you mean `Low`?
         "#);
     insta::assert_snapshot!(place.tag("--thresholds bundle rec"), @r#"
         exit code: 2
@@ -266,8 +359,15 @@ fn classes_and_thresholds_choose_tags() {
 #[test]
 fn embeddings_are_written_as_numpy_and_parquet() {
     let place = place();
-    let screen = place.screen(place.earmark("embed").args(["-t", "-f", "npy", "-f", "parquet", "-o", "e.npy", "rec"]));
-    assert_eq!(screen, "exit code: 0\n--- stdout\n--- stderr\nembedded 2 of 2 clips\n");
+    let screen = place.screen(
+        place
+            .earmark("embed")
+            .args(["-t", "-f", "npy", "-f", "parquet", "-o", "e.npy", "rec"]),
+    );
+    assert_eq!(
+        screen,
+        "exit code: 0\n--- stdout\n--- stderr\nembedded 2 of 2 clips\n"
+    );
     let npy = std::fs::read(place.path("e.npy")).unwrap();
     let header = std::str::from_utf8(&npy[10..128]).unwrap();
     assert!(header.contains("'shape': (4, 3)"), "{header}");
@@ -276,10 +376,16 @@ fn embeddings_are_written_as_numpy_and_parquet() {
         .map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()))
         .collect();
     assert_eq!(values.len(), 12);
-    assert!(values[0] > 0.1 && values[5] > 0.1 && values[10] > 0.1, "{values:?}");
+    assert!(
+        values[0] > 0.1 && values[5] > 0.1 && values[10] > 0.1,
+        "{values:?}"
+    );
     assert_eq!(values[0], values[6], "the same tone has the same embedding");
     let mut rows = csv::Reader::from_path(place.path("e.rows.csv")).unwrap();
-    let starts: Vec<String> = rows.records().map(|row| row.unwrap()[3].to_owned()).collect();
+    let starts: Vec<String> = rows
+        .records()
+        .map(|row| row.unwrap()[3].to_owned())
+        .collect();
     assert_eq!(starts, ["0", "2", "4", "0"]);
     let reader = SerializedFileReader::new(File::open(place.path("e.parquet")).unwrap()).unwrap();
     let embeddings: Vec<Vec<f32>> = reader

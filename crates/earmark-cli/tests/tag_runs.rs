@@ -26,7 +26,8 @@ fn any_number_of_jobs_writes_the_same_bytes() {
     let place = place(40);
     for timeline in ["", "-t --merge-gap 2 --threshold 0.3"] {
         for jobs in [1, 2, 7] {
-            let arguments = format!("{timeline} -j {jobs} -f csv -f json -f parquet -o {jobs}.csv rec");
+            let arguments =
+                format!("{timeline} -j {jobs} -f csv -f json -f parquet -o {jobs}.csv rec");
             assert!(place.tag(&arguments).starts_with("exit code: 0"));
         }
         for other in ["2", "7"] {
@@ -106,7 +107,9 @@ fn a_reader_that_leaves_ends_the_run_quietly() {
         .spawn()
         .unwrap();
     let mut first = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut first)
+        .unwrap();
     assert!(first.contains("rec/000.wav"));
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
@@ -115,7 +118,11 @@ fn a_reader_that_leaves_ends_the_run_quietly() {
 
 /// Starts a run that takes some seconds and waits until it has begun.
 fn start(command: &mut Command, began: &PathBuf) -> Child {
-    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     for _ in 0..2_000 {
         let begun = std::fs::read_to_string(began).is_ok_and(|text| text.lines().count() > 3);
         if begun {
@@ -142,18 +149,26 @@ fn a_run_that_was_killed_goes_on_and_writes_the_same_bytes() {
     let finished = place.read("out.csv.partial/journal.jsonl").lines().count() - 1;
     assert!((3..301).contains(&finished), "{finished}");
 
-    let other = place.screen(place.earmark("tag").args(RESUMED).args(["--top", "2", "rec"]));
+    let other = place.screen(
+        place
+            .earmark("tag")
+            .args(RESUMED)
+            .args(["--top", "2", "rec"]),
+    );
     insta::assert_snapshot!(other, @r#"
         exit code: 2
         --- stdout
         --- stderr
         error: cannot resume from out.csv.partial
-          Caused by: it was begun with top = null, this run has 2
+          Caused by: it was begun with top = 5, this run has 2
         hint: give the same options, or remove out.csv.partial to start again
         "#);
 
     let screen = place.screen(place.earmark("tag").args(RESUMED).arg("rec"));
-    assert_eq!(screen, "exit code: 0\n--- stdout\n--- stderr\ntagged 301 of 301 clips\n");
+    assert_eq!(
+        screen,
+        "exit code: 0\n--- stdout\n--- stderr\ntagged 301 of 301 clips\n"
+    );
     for extension in ["csv", "parquet", "jsonl"] {
         let (whole, out) = (format!("whole.{extension}"), format!("out.{extension}"));
         assert!(same(&place.path(&whole), &place.path(&out)), "{extension}");
@@ -169,7 +184,9 @@ fn an_interrupted_run_leaves_valid_tables() {
     place.file("rec/zzz.wav", &endless);
     let mut child = place
         .earmark("tag")
-        .args(["-t", "--window", "0.5", "--hop", "0.01", "-f", "json", "rec"])
+        .args([
+            "-t", "--window", "0.5", "--hop", "0.01", "-f", "json", "rec",
+        ])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -178,7 +195,13 @@ fn an_interrupted_run_leaves_valid_tables() {
     let mut text = String::new();
     stdout.read_line(&mut text).unwrap();
     let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
     stdout.read_to_string(&mut text).unwrap();
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -196,12 +219,25 @@ fn paths_that_are_not_text_survive() {
     let folder = place.path("rec");
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join(name), mono(&[(1.0, LOW)])).unwrap();
-    let output = place.earmark("tag").args(["-f", "json", "rec"]).output().unwrap();
+    let output = place
+        .earmark("tag")
+        .args(["-f", "json", "rec"])
+        .output()
+        .unwrap();
     let line = json_lines(&String::from_utf8(output.stdout).unwrap()).remove(0);
     assert_eq!(line["path"], "rec/caf\\xE9.wav");
     assert_eq!(line["path_bytes"], "7265632f636166e92e776176");
     let output = place.earmark("tag").arg("rec").output().unwrap();
     assert!(output.stdout.starts_with(b"rec/caf\xe9.wav"));
-    assert!(place.tag("-f csv -o out/ --resume rec").starts_with("exit code: 0"));
-    assert!(place.path("out").join(std::ffi::OsStr::from_bytes(b"caf\xe9.wav.csv")).exists());
+    assert!(
+        place
+            .tag("-f csv -o out/ --resume rec")
+            .starts_with("exit code: 0")
+    );
+    assert!(
+        place
+            .path("out")
+            .join(std::ffi::OsStr::from_bytes(b"caf\xe9.wav.csv"))
+            .exists()
+    );
 }

@@ -64,8 +64,15 @@ pub(crate) struct TagArgs {
 
 /// Runs `earmark tag`.
 pub(crate) fn run(args: &TagArgs, printer: &Printer) -> anyhow::Result<Outcome> {
-    let thresholds = args.thresholds.as_deref().map(read_thresholds).transpose()?;
-    if let Some(gap) = args.merge_gap.filter(|gap| !(gap.is_finite() && *gap >= 0.0)) {
+    let thresholds = args
+        .thresholds
+        .as_deref()
+        .map(read_thresholds)
+        .transpose()?;
+    if let Some(gap) = args
+        .merge_gap
+        .filter(|gap| !(gap.is_finite() && *gap >= 0.0))
+    {
         anyhow::bail!("--merge-gap is {gap}, expected 0 seconds or more");
     }
     let wish = Wish {
@@ -112,7 +119,9 @@ fn read_thresholds(path: &Path) -> anyhow::Result<Option<Thresholds>> {
         return Ok(Some(toml::from_str(&text).with_context(context)?));
     }
     let mut thresholds = Thresholds::default();
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .from_reader(text.as_bytes());
     for record in reader.deserialize() {
         let (class, threshold): (String, f32) = record.with_context(context)?;
         thresholds.classes.insert(class, threshold);
@@ -213,7 +222,10 @@ mod tests {
     fn names_with_commas_are_told_from_lists() {
         let vocabulary = Vocabulary::from_names(["Violin, fiddle", "Dog", "Fiddle"]).unwrap();
         let split = |list: &str| classes(&[list.to_owned()], &vocabulary).join("|");
-        assert_eq!(split("Dog, Violin, fiddle,Fiddle"), "Dog|Violin, fiddle|Fiddle");
+        assert_eq!(
+            split("Dog, Violin, fiddle,Fiddle"),
+            "Dog|Violin, fiddle|Fiddle"
+        );
         assert_eq!(split("Cat, Dog"), "Cat|Dog");
         assert_eq!(split(""), "");
     }

@@ -27,11 +27,23 @@ impl NpyTable {
         if !destination.can_seek() {
             anyhow::bail!("an npy file needs an ordinary file as --output: its header comes last");
         }
-        let mut rows = destination.sibling("rows.csv")?.map(csv::Writer::from_writer);
+        let mut rows = destination
+            .sibling("rows.csv")?
+            .map(csv::Writer::from_writer);
         if let Some(rows) = &mut rows {
             rows.write_record([
-                "row", "path", "channel", "start_secs", "end_secs", "start_hms", "end_hms",
-                "start_time", "end_time", "model", "runtime", "schema",
+                "row",
+                "path",
+                "channel",
+                "start_secs",
+                "end_secs",
+                "start_hms",
+                "end_hms",
+                "start_time",
+                "end_time",
+                "model",
+                "runtime",
+                "schema",
             ])?;
         }
         destination.write_all(&header(0, 0))?;
@@ -51,7 +63,9 @@ impl Table for NpyTable {
             rows.write_record([
                 self.n_rows.to_string().as_str(),
                 &path_text(path),
-                &row.channel.map(|channel| channel.to_string()).unwrap_or_default(),
+                &row.channel
+                    .map(|channel| channel.to_string())
+                    .unwrap_or_default(),
                 &row.start_secs.to_string(),
                 &row.end_secs.to_string(),
                 &hms(row.start_secs),
@@ -72,7 +86,8 @@ impl Table for NpyTable {
     }
 
     fn finish(mut self: Box<Self>, _: &Run) -> anyhow::Result<()> {
-        self.destination.write_at_start(&header(self.n_rows, self.dim))?;
+        self.destination
+            .write_at_start(&header(self.n_rows, self.dim))?;
         self.destination.finish()?;
         match self.rows {
             Some(rows) => rows
@@ -109,6 +124,9 @@ mod tests {
         assert_eq!(&header[..10], b"\x93NUMPY\x01\x00\x76\x00");
         let text = std::str::from_utf8(&header[10..]).unwrap();
         let dictionary = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 384), }";
-        assert!(text.starts_with(dictionary) && text.ends_with(" \n"), "{text:?}");
+        assert!(
+            text.starts_with(dictionary) && text.ends_with(" \n"),
+            "{text:?}"
+        );
     }
 }

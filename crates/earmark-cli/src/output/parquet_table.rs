@@ -117,7 +117,11 @@ impl ParquetTable {
             Columns::Embeddings(list) => {
                 let dim = list.as_ref().map_or(0, |list| list.value_length());
                 let item = Arc::new(Field::new("item", DataType::Float32, true));
-                fields.push(Field::new("embedding", DataType::FixedSizeList(item, dim), false));
+                fields.push(Field::new(
+                    "embedding",
+                    DataType::FixedSizeList(item, dim),
+                    false,
+                ));
             }
         }
         fields.push(Field::new("model", DataType::Utf8, false));
@@ -138,7 +142,10 @@ impl ParquetTable {
                 csv_table::SCHEMA
             }
             Columns::Embeddings(list) => {
-                arrays.extend(list.as_mut().map(|list| Arc::new(list.finish()) as ArrayRef));
+                arrays.extend(
+                    list.as_mut()
+                        .map(|list| Arc::new(list.finish()) as ArrayRef),
+                );
                 EMBEDDINGS_SCHEMA
             }
         };
@@ -165,7 +172,8 @@ impl Table for ParquetTable {
                     let class = run.vocabulary.get(tag.class);
                     tags.rank.append_value(index as u32 + 1);
                     tags.class.append_value(run.vocabulary.name(tag.class));
-                    tags.class_id.append_option(class.and_then(|class| class.id.as_deref()));
+                    tags.class_id
+                        .append_option(class.and_then(|class| class.id.as_deref()));
                     tags.score.append_value(tag.score);
                 }
                 self.n_rows += row.tags.len();
@@ -215,7 +223,8 @@ impl Common {
     fn append(&mut self, path: &Path, subject: &Subject, row: &Row) {
         let times = RowTimes::of(subject, row);
         self.path.append_value(path_text(path));
-        self.channel.append_option(row.channel.map(|channel| channel as u16));
+        self.channel
+            .append_option(row.channel.map(|channel| channel as u16));
         self.start_secs.append_value(row.start_secs);
         self.end_secs.append_value(row.end_secs);
         self.start_hms.append_value(hms(row.start_secs));

@@ -50,7 +50,10 @@ impl Destination {
                 _ => Path::new("."),
             };
             if !folder.is_dir() {
-                anyhow::bail!("cannot write {name}: there is no folder {}", folder.display());
+                anyhow::bail!(
+                    "cannot write {name}: there is no folder {}",
+                    folder.display()
+                );
             }
             let file = temporary()
                 .tempfile_in(folder)
@@ -162,7 +165,11 @@ impl Layout {
         default: Format,
     ) -> anyhow::Result<Self> {
         let mut seen = HashSet::new();
-        let formats: Vec<Format> = formats.iter().copied().filter(|f| seen.insert(*f)).collect();
+        let formats: Vec<Format> = formats
+            .iter()
+            .copied()
+            .filter(|f| seen.insert(*f))
+            .collect();
         let Some(output) = output else {
             return match formats[..] {
                 [] => Ok(Self::Stdout(default)),
@@ -250,7 +257,9 @@ impl Outputs {
             Layout::Files(files) => {
                 for (format, path) in files {
                     let destination = Destination::file(path)?;
-                    outputs.open.push(super::create(*format, destination, &outputs.run)?);
+                    outputs
+                        .open
+                        .push(super::create(*format, destination, &outputs.run)?);
                 }
             }
             Layout::Folder(_, folder) => create_folder(folder)?,
@@ -271,13 +280,19 @@ impl Outputs {
             let path = PathBuf::from(name);
             create_folder(path.parent().unwrap_or(folder))?;
             let destination = Destination::file(&path)?;
-            self.open.push(super::create(*format, destination, &self.run)?);
+            self.open
+                .push(super::create(*format, destination, &self.run)?);
         }
         Ok(())
     }
 
     /// Adds a row about the recording.
-    pub(crate) fn row(&mut self, input: &Input, subject: &Subject, row: &Row) -> anyhow::Result<()> {
+    pub(crate) fn row(
+        &mut self,
+        input: &Input,
+        subject: &Subject,
+        row: &Row,
+    ) -> anyhow::Result<()> {
         for table in &mut self.open {
             table.row(&self.run, &input.path, subject, row)?;
         }
@@ -336,12 +351,29 @@ mod tests {
         assert_eq!(layout(&[Csv], None), Ok(Layout::Stdout(Csv)));
         assert_eq!(
             layout(&[Csv, Json, Csv], Some("out.txt")),
-            Ok(Layout::Files(vec![(Csv, "out.csv".into()), (Json, "out.jsonl".into())]))
+            Ok(Layout::Files(vec![
+                (Csv, "out.csv".into()),
+                (Json, "out.jsonl".into())
+            ]))
         );
-        assert_eq!(layout(&[Csv], Some("x/")), Ok(Layout::Folder(vec![Csv], "x/".into())));
-        assert_eq!(layout(&[Raven], Some("x")), Ok(Layout::Folder(vec![Raven], "x".into())));
-        assert!(layout(&[Csv, Json], None).unwrap_err().contains("standard output"));
-        assert!(layout(&[], Some("out.xyz")).unwrap_err().contains("no format"));
+        assert_eq!(
+            layout(&[Csv], Some("x/")),
+            Ok(Layout::Folder(vec![Csv], "x/".into()))
+        );
+        assert_eq!(
+            layout(&[Raven], Some("x")),
+            Ok(Layout::Folder(vec![Raven], "x".into()))
+        );
+        assert!(
+            layout(&[Csv, Json], None)
+                .unwrap_err()
+                .contains("standard output")
+        );
+        assert!(
+            layout(&[], Some("out.xyz"))
+                .unwrap_err()
+                .contains("no format")
+        );
     }
 
     #[test]

@@ -32,7 +32,8 @@ impl TextTable {
             writeln!(self.destination)?;
         }
         // The terminal gets the path as the file system has it, whatever its bytes are.
-        self.destination.write_all(path.as_os_str().as_encoded_bytes())?;
+        self.destination
+            .write_all(path.as_os_str().as_encoded_bytes())?;
         if let Some(channel) = row.channel.filter(|_| !run.timeline) {
             write!(self.destination, "  channel {channel}")?;
         }

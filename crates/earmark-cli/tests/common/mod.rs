@@ -1,7 +1,11 @@
 //! What the tests of the program share: a model of a few kilobytes whose answers can be foretold,
 //! sounds made by code, and the program itself.
 
-#![allow(dead_code, reason = "every test program uses a part of this")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "every test program uses a part of this; a panic here is a failed test"
+)]
 
 use std::f64::consts::TAU;
 use std::path::{Path, PathBuf};
@@ -10,7 +14,9 @@ use std::process::{Command, Output};
 use earmark::bundle::{Bundle, Metadata, Origin, Provenance, SegmentConfig, onnx};
 use earmark::dataset::{Class, Vocabulary};
 use earmark::features::FrontEndConfig;
-use earmark::model::block::{Axis, Block, Conv, Linear, Output as Tap, OutputKind, Reduce, ReduceKind};
+use earmark::model::block::{
+    Axis, Block, Conv, Linear, Output as Tap, OutputKind, Reduce, ReduceKind,
+};
 use earmark::model::{Architecture, Input, Tensor, Weights};
 
 /// A folder for one test.
@@ -58,7 +64,9 @@ impl Place {
     /// `earmark`, run in this folder.
     pub(crate) fn bare(&self) -> Command {
         let mut earmark = Command::new(env!("CARGO_BIN_EXE_earmark"));
-        earmark.current_dir(self.folder.path()).env_remove("RUST_BACKTRACE");
+        earmark
+            .current_dir(self.folder.path())
+            .env_remove("RUST_BACKTRACE");
         earmark
     }
 
@@ -100,7 +108,10 @@ pub(crate) fn wav(sample_rate: u32, channels: &[&[Stretch]]) -> Vec<u8> {
 
 /// A WAV file with more chunks before the samples.
 pub(crate) fn wav_with(sample_rate: u32, channels: &[&[Stretch]], chunks: &[u8]) -> Vec<u8> {
-    let planes: Vec<Vec<i16>> = channels.iter().map(|stretches| tone(sample_rate, stretches)).collect();
+    let planes: Vec<Vec<i16>> = channels
+        .iter()
+        .map(|stretches| tone(sample_rate, stretches))
+        .collect();
     let n_channels = planes.len() as u16;
     let mut data = Vec::new();
     for index in 0..planes[0].len() {
@@ -245,7 +256,9 @@ fn metadata(architecture: Architecture) -> Metadata {
 
 /// Lines of JSON, parsed.
 pub(crate) fn json_lines(text: &str) -> Vec<serde_json::Value> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// The class with the highest score of a line of JSON.

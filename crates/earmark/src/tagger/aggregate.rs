@@ -74,7 +74,10 @@ impl Collector {
             return None;
         }
         let mean = |totals: Vec<f64>| -> Vec<f32> {
-            totals.iter().map(|total| (total / self.weight) as f32).collect()
+            totals
+                .iter()
+                .map(|total| (total / self.weight) as f32)
+                .collect()
         };
         let scores = match self.aggregation {
             Aggregation::Mean => mean(self.scores),
@@ -132,7 +135,10 @@ mod tests {
     #[test]
     fn the_mean_weighs_segments_by_their_duration() {
         let clip = collect(Aggregation::Mean);
-        close(&clip.scores, &[(10.0 * 0.5 + 5.0 * 0.75) / 15.0, (7.5 + 1.25) / 15.0]);
+        close(
+            &clip.scores,
+            &[(10.0 * 0.5 + 5.0 * 0.75) / 15.0, (7.5 + 1.25) / 15.0],
+        );
         close(&clip.embedding, &[3.0_f32.ln() / 3.0]);
         assert_eq!((clip.n_segments, clip.duration_secs), (2, 15.0));
     }
@@ -146,7 +152,10 @@ mod tests {
     fn the_mean_of_logits_goes_through_the_activation() {
         // (10 · 0 + 5 · ln 3) / 15 = ln 3 / 3, and the same for (10 - 5) · ln 3 / 15.
         let expected = 1.0 / (1.0 + (-(3.0_f32.ln()) / 3.0).exp());
-        close(&collect(Aggregation::MeanLogit).scores, &[expected, expected]);
+        close(
+            &collect(Aggregation::MeanLogit).scores,
+            &[expected, expected],
+        );
     }
 
     #[test]

@@ -141,7 +141,12 @@ mod tests {
 
     #[test]
     fn a_stream_is_cut_as_a_whole_clip_is_whatever_the_blocks() {
-        let rules = [LastSegment::Keep, LastSegment::Shift, LastSegment::Pad, LastSegment::Drop];
+        let rules = [
+            LastSegment::Keep,
+            LastSegment::Shift,
+            LastSegment::Pad,
+            LastSegment::Drop,
+        ];
         for last_segment in rules {
             for (length, hop, min) in [(4.0, 4.0, 1.0), (4.0, 1.0, 2.0), (5.0, 3.0, 5.0)] {
                 let rule = rule(length, hop, min, last_segment);

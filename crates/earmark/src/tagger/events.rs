@@ -45,8 +45,10 @@ impl EventMerger {
     /// their starts and then of their classes.
     pub fn push(&mut self, start_secs: f64, end_secs: f64, tags: &[Tag]) -> Vec<Event> {
         let reach = self.merge_gap_secs + SAME_TIME_SECS;
-        let (open, mut over): (Vec<Event>, Vec<Event>) =
-            self.open.drain(..).partition(|event| start_secs - event.end_secs <= reach);
+        let (open, mut over): (Vec<Event>, Vec<Event>) = self
+            .open
+            .drain(..)
+            .partition(|event| start_secs - event.end_secs <= reach);
         self.open = open;
         for tag in tags {
             match self.open.iter_mut().find(|event| event.class == tag.class) {
@@ -93,7 +95,10 @@ mod tests {
         let mut merger = EventMerger::new(gap);
         let mut events = Vec::new();
         for (index, tags) in segments.iter().enumerate() {
-            let tags: Vec<Tag> = tags.iter().map(|&(class, score)| Tag { class, score }).collect();
+            let tags: Vec<Tag> = tags
+                .iter()
+                .map(|&(class, score)| Tag { class, score })
+                .collect();
             let start = index as f64 * 10.0;
             events.extend(merger.push(start, start + 10.0, &tags));
         }
@@ -127,7 +132,10 @@ mod tests {
     #[test]
     fn overlapping_segments_merge_into_their_union() {
         let mut merger = EventMerger::new(0.0);
-        let tag = [Tag { class: 0, score: 0.4 }];
+        let tag = [Tag {
+            class: 0,
+            score: 0.4,
+        }];
         assert!(merger.push(0.0, 10.0, &tag).is_empty());
         assert!(merger.push(5.0, 15.0, &tag).is_empty());
         assert!(merger.push(10.0, 20.0, &[]).is_empty());

@@ -201,7 +201,10 @@ impl Tagger {
         let logits = output.logits;
         if let Some(class) = logits.iter().position(|logit| !logit.is_finite()) {
             return Err(Error::Shape {
-                what: format!("the network's output for `{}`", self.vocabulary().name(class)),
+                what: format!(
+                    "the network's output for `{}`",
+                    self.vocabulary().name(class)
+                ),
                 found: logits[class].to_string(),
                 expected: "a finite number".to_owned(),
             });
@@ -255,7 +258,10 @@ mod tests {
         let clip = || testing::wav(&[(10, 0.0), (10, 0.5), (5, -0.5)]);
         let segments = tagger.segments(clip()).unwrap();
         let timeline: Vec<SegmentScores> = segments.map(Result::unwrap).collect();
-        let places: Vec<(f64, f64)> = timeline.iter().map(|s| (s.start_secs, s.end_secs)).collect();
+        let places: Vec<(f64, f64)> = timeline
+            .iter()
+            .map(|s| (s.start_secs, s.end_secs))
+            .collect();
         assert_eq!(places, [(0.0, 10.0), (10.0, 20.0), (20.0, 25.0)]);
         let logits: Vec<f32> = timeline.iter().map(|s| s.logits[0]).collect();
         for (logit, expected) in logits.iter().zip([0.0, 0.5, -0.5]) {

@@ -277,9 +277,16 @@ mod tests {
     fn any_number_of_workers_tells_the_same_events_in_the_same_order() {
         for timeline in [false, true] {
             let expected = events(1, timeline);
-            let n_segments = expected.iter().filter(|event| event.starts_with("Segment")).count();
+            let n_segments = expected
+                .iter()
+                .filter(|event| event.starts_with("Segment"))
+                .count();
             assert_eq!(n_segments > 700, timeline);
-            assert!(expected.iter().any(|event| event.starts_with("Failed { input: 11")));
+            assert!(
+                expected
+                    .iter()
+                    .any(|event| event.starts_with("Failed { input: 11"))
+            );
             for jobs in [2, 3, 16] {
                 assert_eq!(events(jobs, timeline), expected);
             }
@@ -301,7 +308,10 @@ mod tests {
         run.unwrap();
         let mut sources = self::sources();
         sources.remove(11);
-        let expected: Vec<_> = sources.into_iter().map(|s| tagger.tag(s).unwrap()).collect();
+        let expected: Vec<_> = sources
+            .into_iter()
+            .map(|s| tagger.tag(s).unwrap())
+            .collect();
         assert_eq!(clips, expected);
     }
 

@@ -130,17 +130,20 @@ impl<S: Iterator<Item = Source>> Schedule<S> {
         if self.stopped {
             return Task::Quit;
         }
-        if self.ready.len() + self.n_decoding < self.jobs {
-            if let Some(task) = self.decode().or_else(|| self.open()) {
-                self.n_decoding += 1;
-                return task;
-            }
+        if self.ready.len() + self.n_decoding < self.jobs
+            && let Some(task) = self.decode().or_else(|| self.open())
+        {
+            self.n_decoding += 1;
+            return task;
         }
         if let Some(task) = self.ready.pop_front() {
             return task;
         }
         let none_left = self.sources.is_none()
-            && self.slots.iter().all(|slot| matches!(slot.decoder, Decoder::Gone));
+            && self
+                .slots
+                .iter()
+                .all(|slot| matches!(slot.decoder, Decoder::Gone));
         if none_left { Task::Quit } else { Task::Wait }
     }
 
@@ -275,11 +278,16 @@ impl<S: Iterator<Item = Source>> Schedule<S> {
             self.n_waiting -= slot.timeline.len() as u64;
             let segments = slot.timeline.drain(..);
             events.extend(segments.map(|segment| RunEvent::Segment { input, segment }));
-            let over = slot.end.as_ref().is_some_and(|(n, _)| slot.n_collected == *n);
+            let over = slot
+                .end
+                .as_ref()
+                .is_some_and(|(n, _)| slot.n_collected == *n);
             if !over || matches!(slot.decoder, Decoder::Busy) {
                 return;
             }
-            let Some(slot) = self.slots.pop_front() else { return };
+            let Some(slot) = self.slots.pop_front() else {
+                return;
+            };
             self.first += 1;
             self.n_waiting -= slot.n_cut - slot.n_released;
             events.extend(slot.last_event(input, tagger));
@@ -340,11 +348,15 @@ impl Slot {
 
     /// Gives the scores whose turn it is to the collectors; returns how many wait no longer.
     fn collect(&mut self, timeline: bool) -> u64 {
-        let Some(collectors) = &mut self.collectors else { return 0 };
+        let Some(collectors) = &mut self.collectors else {
+            return 0;
+        };
         let end = self.end.as_ref().map_or(u64::MAX, |(n, _)| *n);
         let mut released = 0;
         while self.n_collected < end {
-            let Some(segment) = self.scored.remove(&self.n_collected) else { break };
+            let Some(segment) = self.scored.remove(&self.n_collected) else {
+                break;
+            };
             collectors.add(&segment);
             self.n_collected += 1;
             if timeline {

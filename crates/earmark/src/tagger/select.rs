@@ -129,7 +129,11 @@ mod tests {
     }
 
     fn classes(selection: &Selection) -> Vec<usize> {
-        selection.tags(&SCORES).iter().map(|tag| tag.class).collect()
+        selection
+            .tags(&SCORES)
+            .iter()
+            .map(|tag| tag.class)
+            .collect()
     }
 
     #[test]
