@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 pub use batch::Batch;
 
-use crate::bundle::{Bundle, Tensors};
+use crate::bundle::{Bundle, Input, Tensors};
 use crate::{Error, Result};
 
 /// What a network says of a batch, one row after the other.
@@ -90,7 +90,8 @@ impl From<RuntimeChoice> for RuntimeOptions {
     }
 }
 
-/// Loads a bundle's graph into a runtime.
+/// Loads a bundle's graph into a runtime. Waveforms are given to it with samples from -1 to 1, whatever
+/// full scale the graph expects.
 ///
 /// # Errors
 /// [`Error::Runtime`] when the wished runtime is not there or refuses the graph.
@@ -106,6 +107,10 @@ pub fn load(bundle: &Bundle, options: impl Into<RuntimeOptions>) -> Result<Box<d
         inner,
         file: bundle.file().to_owned(),
         n_classes: metadata.vocabulary.len(),
+        full_scale: match &metadata.input {
+            Input::Waveform(waveform) => waveform.full_scale,
+            Input::Features(_) => 1.0,
+        },
     }))
 }
 
@@ -138,11 +143,13 @@ pub fn load_graph(graph: &Graph<'_>, options: &RuntimeOptions) -> Result<Box<dyn
     }
 }
 
-/// A runtime whose output is held against the vocabulary.
+/// A runtime whose input is scaled as the bundle says and whose output is held against the vocabulary.
 struct Checked {
     inner: Box<dyn Runtime>,
     file: String,
     n_classes: usize,
+    /// The value of a full-scale sample in the graph's input.
+    full_scale: f32,
 }
 
 impl Runtime for Checked {
@@ -151,7 +158,12 @@ impl Runtime for Checked {
     }
 
     fn run(&self, batch: &Batch) -> Result<Output> {
-        let output = self.inner.run(batch)?;
+        let output = if self.full_scale == 1.0 {
+            self.inner.run(batch)?
+        } else {
+            let scaled = batch.data().iter().map(|sample| sample * self.full_scale);
+            self.inner.run(&Batch::new(batch.shape().to_vec(), scaled.collect())?)?
+        };
         let found = output.logits.len();
         let expected = batch.n_rows() * self.n_classes;
         if found != expected {
