@@ -162,7 +162,8 @@ impl Runtime for Checked {
             self.inner.run(batch)?
         } else {
             let scaled = batch.data().iter().map(|sample| sample * self.full_scale);
-            self.inner.run(&Batch::new(batch.shape().to_vec(), scaled.collect())?)?
+            self.inner
+                .run(&Batch::new(batch.shape().to_vec(), scaled.collect())?)?
         };
         let found = output.logits.len();
         let expected = batch.n_rows() * self.n_classes;
