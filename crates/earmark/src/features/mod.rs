@@ -29,6 +29,7 @@ mod window;
 
 pub use config::{ChannelConfig, FrontEndConfig, Representation, Step};
 pub use front_end::{FrontEnd, MAX_CLIP_WIDE_SECS, MAX_SAMPLE};
+pub(crate) use log_axis::nearest_bins;
 pub use mel::{MelBank, hz_from_mel, mel_from_hz};
 pub use spectrogram_config::{
     BinLabelling, BinValue, ClipReference, DecibelConfig, DecibelLaw, EdgeBins, EmptyBands,
@@ -37,6 +38,7 @@ pub use spectrogram_config::{
     TriangleDomain, WindowConfig, WindowPlacement, WindowShape, WindowSymmetry,
 };
 pub use stream::FeatureStream;
+pub(crate) use window::scaled_window;
 
 use matrix::Matrix;
 

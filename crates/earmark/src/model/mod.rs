@@ -21,18 +21,25 @@
 //! The documentation of each struct in [`block`] is the definition, exact to the padding rule. The
 //! builders must agree with it to within rounding; tests hold them to it.
 
+pub mod aux_attention;
 pub mod block;
+pub mod cnn;
+pub mod crnn;
 pub mod efficient_at;
 pub mod import;
+mod named;
 pub mod parameter;
 pub mod parts;
+pub mod resnet;
 pub mod shape;
+pub mod small;
 pub mod weights;
 
 use serde::{Deserialize, Serialize};
 
 pub use block::Block;
 pub use efficient_at::efficient_at;
+pub use named::{NAMES, named};
 pub use parameter::{Parameter, Role};
 pub use shape::{Plan, Shape};
 pub use weights::{Tensor, Weights};

@@ -39,6 +39,7 @@ pub(super) enum Setting {
 pub(super) struct Builder {
     graph: GraphProto,
     taken: BTreeSet<String>,
+    grafted_outputs: Vec<ValueInfoProto>,
 }
 
 impl Builder {
@@ -151,6 +152,52 @@ impl Builder {
             ..TensorProto::default()
         });
         name.to_owned()
+    }
+
+    /// Marks names as taken.
+    pub(super) fn take_names(&mut self, names: impl Iterator<Item = String>) {
+        self.taken.extend(names);
+    }
+
+    /// Adds a whole graph whose input `input` is the value `features` here, and returns its value
+    /// `logits`, which like all its outputs becomes an inner value.
+    pub(super) fn graft(
+        &mut self,
+        inner: GraphProto,
+        input: &str,
+        features: &str,
+        logits: &str,
+    ) -> String {
+        let mut nodes = inner.node;
+        for name in nodes.iter_mut().flat_map(|node| &mut node.input) {
+            if name == input {
+                features.clone_into(name);
+            }
+        }
+        self.graph.node.extend(nodes);
+        self.graph.initializer.extend(inner.initializer);
+        self.graph
+            .sparse_initializer
+            .extend(inner.sparse_initializer);
+        self.graph.value_info.extend(inner.value_info);
+        self.grafted_outputs = inner.output;
+        logits.to_owned()
+    }
+
+    /// Makes an output of a grafted graph one of this graph, under another name if need be.
+    pub(super) fn keep_output(&mut self, grafted: &str, name: &str) {
+        let found = self
+            .grafted_outputs
+            .iter()
+            .find(|output| output.name() == grafted);
+        let Some(mut info) = found.cloned() else {
+            return;
+        };
+        if grafted != name {
+            self.node("Identity", name, &[grafted], &[]);
+            info.name = Some(name.to_owned());
+        }
+        self.graph.output.push(info);
     }
 
     pub(super) fn finish(self) -> ModelProto {

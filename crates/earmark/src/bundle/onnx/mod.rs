@@ -14,11 +14,14 @@
 pub mod proto;
 
 mod builder;
+mod export;
+mod front_end;
 mod layout;
 mod lower;
 mod read;
 
 pub use builder::{IR_VERSION, OPSET};
+pub use export::export_waveform;
 pub use lower::{EMBEDDING, FEATURES, LOGITS, build};
 pub use read::read_weights;
 

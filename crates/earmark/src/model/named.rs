@@ -1,0 +1,133 @@
+//! Networks by name, as a training config asks for them.
+
+use super::aux_attention::{self, aux_attention};
+use super::cnn::{Depth, cnn};
+use super::crnn::crnn;
+use super::efficient_at::{self, efficient_at_with};
+use super::resnet::{Head, Kind, resnet};
+use super::{Architecture, Input, small};
+use crate::{Error, Result};
+
+/// The names that [`named`] knows, for messages and lists.
+pub const NAMES: &[&str] = &[
+    "mn01 to mn99 (the width in tenths)",
+    "cnn6",
+    "cnn10",
+    "cnn14",
+    "resnet18",
+    "resnet34",
+    "resnext50",
+    "aux-attention",
+    "crnn",
+    "cnn-1d",
+    "dcase-cnn",
+    "dcase-mlp",
+    "waveform-cnn",
+    "waveform-cnn-normed",
+    "waveform-flat",
+    "waveform-gru",
+];
+
+/// The network of that name with its usual settings, for features of the given shape.
+///
+/// # Errors
+/// [`Error::Config`] for an unknown name, [`Error::Shape`] when the network cannot take the features.
+pub fn named(name: &str, input: Input, n_classes: usize) -> Result<Architecture> {
+    let one_channel = |network: Architecture| match input.n_channels {
+        1 => Ok(network),
+        n => Err(Error::Shape {
+            what: format!("{name}: input channels"),
+            found: n.to_string(),
+            expected: "1".to_owned(),
+        }),
+    };
+    let residual = |kind| Ok(resnet(kind, input, Head::Linear, n_classes));
+    let network = match name {
+        "cnn6" => one_channel(cnn(Depth::Cnn6, 64, input.n_bands, n_classes)),
+        "cnn10" => one_channel(cnn(Depth::Cnn10, 64, input.n_bands, n_classes)),
+        "cnn14" => one_channel(cnn(Depth::Cnn14, 64, input.n_bands, n_classes)),
+        "resnet18" => residual(Kind::ResNet18),
+        "resnet34" => residual(Kind::ResNet34),
+        "resnext50" => residual(Kind::ResNeXt50),
+        "aux-attention" => {
+            let settings = aux_attention::Settings::default();
+            Ok(aux_attention(input, n_classes, &settings))
+        }
+        "crnn" => one_channel(crnn(32, 128, input.n_bands, n_classes)),
+        "cnn-1d" => Ok(small::cnn_1d(true, n_classes)),
+        "dcase-cnn" => Ok(small::dcase_cnn(n_classes)),
+        "dcase-mlp" => Ok(small::dcase_mlp(n_classes)),
+        "waveform-cnn" => Ok(small::waveform_cnn(n_classes)),
+        "waveform-cnn-normed" => Ok(small::waveform_cnn_normed(n_classes)),
+        "waveform-flat" => Ok(small::waveform_flat(n_classes)),
+        "waveform-gru" => Ok(small::waveform_gru(n_classes)),
+        _ => one_channel(efficient_at_with(&efficient_at::Settings {
+            width: width(name)?,
+            n_classes,
+            n_bands: input.n_bands,
+            ..efficient_at::Settings::default()
+        })),
+    }?;
+    network.plan()?;
+    let found = (input.n_channels, input.n_bands);
+    let expected = (network.input.n_channels, network.input.n_bands);
+    if found != expected {
+        return Err(Error::Shape {
+            what: format!("{name}: input"),
+            found: format!("{} channels × {} bands", found.0, found.1),
+            expected: format!("{} channels × {} bands", expected.0, expected.1),
+        });
+    }
+    Ok(network)
+}
+
+/// The width of a name such as `mn04`.
+fn width(name: &str) -> Result<f64> {
+    let tenths = name
+        .strip_prefix("mn")
+        .filter(|digits| digits.len() == 2)
+        .and_then(|digits| digits.parse::<u32>().ok())
+        .filter(|tenths| *tenths > 0);
+    tenths
+        .map(|tenths| f64::from(tenths) / 10.0)
+        .ok_or_else(|| Error::Config {
+            key: "model.architecture".to_owned(),
+            found: format!("`{name}`"),
+            expected: format!("must be one of {}", NAMES.join(", ")),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(n_channels: usize, n_bands: usize) -> Input {
+        Input {
+            n_channels,
+            n_bands,
+            n_frames: None,
+        }
+    }
+
+    #[test]
+    fn every_listed_name_is_a_sound_network() {
+        for &name in &NAMES[1..] {
+            let n_bands = if name.starts_with("waveform") { 1 } else { 64 };
+            let network = named(name, input(1, n_bands), 10);
+            assert_eq!(network.expect("a sound network").n_classes, 10, "{name}");
+        }
+        let network = named("mn04", input(1, 128), 7).expect("a sound network");
+        assert_eq!(network, crate::model::efficient_at(0.4, 7));
+    }
+
+    #[test]
+    fn unknown_names_and_shapes_that_do_not_fit_are_errors() {
+        let error = named("mn4", input(1, 128), 7)
+            .expect_err("two digits")
+            .to_string();
+        assert!(error.contains("`mn4`, must be one of mn01"), "{error}");
+        assert!(named("mn04", input(3, 128), 7).is_err());
+        assert!(named("dcase-cnn", input(1, 40), 7).is_err());
+        assert!(named("resnet18", input(3, 128), 7).is_ok());
+    }
+}
