@@ -40,7 +40,7 @@ impl Default for Settings {
 pub fn aux_attention(input: Input, n_classes: usize, settings: &Settings) -> Architecture {
     let width = settings.width;
     let wide = 8 * width;
-    let last = vec![conv_block(4, [4 * width, wide])].concat();
+    let last = conv_block(4, [4 * width, wide]);
     // From the inside out: each level is a block and what follows, beside the skip of its own map.
     let third = level(3, [2 * width, 4 * width], last, settings, n_classes);
     let second = level(2, [width, 2 * width], third, settings, n_classes);

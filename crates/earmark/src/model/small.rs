@@ -13,10 +13,10 @@ use crate::model::block::{Gru, Pool};
 ///
 /// The original pads at the end where the size is even; a padding of its own does that here.
 pub fn dcase_cnn(n_classes: usize) -> Architecture {
-    let halved = |bands_before: usize| {
+    let halved = || {
         [
             Block::Pad(Pad {
-                before: [bands_before, 1],
+                before: [0, 1],
                 after: [1, 1],
             }),
             parts::relu(),
@@ -27,9 +27,9 @@ pub fn dcase_cnn(n_classes: usize) -> Architecture {
         parts::conv(format!("conv{number}"), channels, [kernel; 2], [1, 1], true)
     };
     let mut blocks = vec![conv(1, [1, 100], 7)];
-    blocks.extend(halved(0));
+    blocks.extend(halved());
     blocks.push(conv(2, [100, 150], 5));
-    blocks.extend(halved(0));
+    blocks.extend(halved());
     blocks.extend([
         conv(3, [150, 200], 3),
         parts::relu(),
