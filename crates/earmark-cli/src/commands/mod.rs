@@ -4,6 +4,7 @@
 //! that the command could not start (exit code 2); inputs that fail one by one are reported through
 //! [`Printer::failure`] and counted in [`Outcome::SomeFailed`].
 
+mod augment;
 pub(crate) mod bundle;
 mod embed;
 mod tag;
@@ -43,6 +44,9 @@ pub(crate) enum Command {
     Tag(Box<tag::TagArgs>),
     /// Write the network's embeddings of recordings.
     Embed(Box<embed::EmbedArgs>),
+    /// Hear and see what training will do to its clips.
+    #[command(subcommand)]
+    Augment(augment::AugmentCommand),
     /// Make, look at and fetch model files.
     #[command(subcommand)]
     Bundle(bundle::BundleCommand),
@@ -54,6 +58,7 @@ impl Command {
         match self {
             Self::Tag(args) => tag::run(&args, printer),
             Self::Embed(args) => embed::run(&args, printer),
+            Self::Augment(command) => command.run(printer),
             Self::Bundle(command) => command.run(printer),
         }
     }
