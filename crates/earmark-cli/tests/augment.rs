@@ -100,8 +100,8 @@ fn a_configuration_that_cannot_be_is_refused_by_name() {
             "augment.waveform[0].db",
         ),
         (
-            "[augment]\nwaveform = [{ kind = 'gian' }]\n",
-            "unknown variant `gian`",
+            "[augment]\nwaveform = [{ kind = 'louder' }]\n",
+            "unknown variant `louder`",
         ),
         ("[augment]\n", "no augmentation in it"),
     ] {

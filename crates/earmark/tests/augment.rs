@@ -89,10 +89,15 @@ fn pattern(clip: usize) -> Features {
 }
 
 /// The clip after all four lists.
-fn augmented(augmenter: &Augmenter, clip: usize, epoch: u64, scratch: &mut Scratch) -> Vec<f32> {
+fn augmented(
+    augmenter: &Augmenter,
+    clip: usize,
+    epoch: u64,
+    scratch: &mut Scratch,
+) -> Result<Vec<f32>> {
     let rng = ClipRng::new(11, epoch, format!("clip {clip}"));
     let mut samples = tone(clip);
-    augmenter.waveform(&mut samples, &rng, scratch).unwrap();
+    augmenter.waveform(&mut samples, &rng, scratch)?;
     assert_eq!(samples.len(), 4000);
     let mut target = [1.0, 0.0];
     let other = tone(clip + 1)[..4000].to_vec();
@@ -106,15 +111,13 @@ fn augmented(augmenter: &Augmenter, clip: usize, epoch: u64, scratch: &mut Scrat
         target: &mut target,
     };
     let partners: &mut dyn Partners = &mut &[partner][..];
-    augmenter
-        .mix_waveforms(mixture, partners, &rng, scratch)
-        .unwrap();
+    augmenter.mix_waveforms(mixture, partners, &rng, scratch)?;
 
     let mut features = pattern(clip);
-    augmenter.features(&mut features, &rng, scratch).unwrap();
+    augmenter.features(&mut features, &rng, scratch)?;
     let mut other = pattern(clip + 1);
     let other_rng = ClipRng::new(11, epoch, format!("clip {}", clip + 1));
-    augmenter.features(&mut other, &other_rng, scratch).unwrap();
+    augmenter.features(&mut other, &other_rng, scratch)?;
     let partner = Partner {
         data: &other.data,
         target: &[0.0, 1.0],
@@ -125,14 +128,12 @@ fn augmented(augmenter: &Augmenter, clip: usize, epoch: u64, scratch: &mut Scrat
         target: &mut target,
     };
     let partners: &mut dyn Partners = &mut &[partner][..];
-    augmenter
-        .mix_features(mixture, partners, &rng, scratch)
-        .unwrap();
+    augmenter.mix_features(mixture, partners, &rng, scratch)?;
 
     samples.extend(features.data);
     samples.extend(target);
     assert!(samples.iter().all(|value| value.is_finite()));
-    samples
+    Ok(samples)
 }
 
 #[test]
@@ -140,11 +141,11 @@ fn the_same_seed_gives_the_same_clips_in_any_order_and_on_any_thread() {
     let augmenter = augmenter();
     let mut scratch = Scratch::default();
     let forward: Vec<_> = (0..6)
-        .map(|clip| augmented(&augmenter, clip, 0, &mut scratch))
+        .map(|clip| augmented(&augmenter, clip, 0, &mut scratch).unwrap())
         .collect();
     let mut backward: Vec<_> = (0..6)
         .rev()
-        .map(|clip| augmented(&augmenter, clip, 0, &mut scratch))
+        .map(|clip| augmented(&augmenter, clip, 0, &mut scratch).unwrap())
         .collect();
     backward.reverse();
     assert_eq!(forward, backward);
@@ -152,7 +153,7 @@ fn the_same_seed_gives_the_same_clips_in_any_order_and_on_any_thread() {
         let spawned: Vec<_> = (0..6)
             .map(|clip| {
                 let augmenter = &augmenter;
-                scope.spawn(move || augmented(augmenter, clip, 0, &mut Scratch::default()))
+                scope.spawn(move || augmented(augmenter, clip, 0, &mut Scratch::default()).unwrap())
             })
             .collect();
         spawned
@@ -161,7 +162,10 @@ fn the_same_seed_gives_the_same_clips_in_any_order_and_on_any_thread() {
             .collect()
     });
     assert_eq!(forward, threads);
-    assert_ne!(forward[0], augmented(&augmenter, 0, 1, &mut scratch));
+    assert_ne!(
+        forward[0],
+        augmented(&augmenter, 0, 1, &mut scratch).unwrap()
+    );
 }
 
 #[test]
@@ -263,7 +267,7 @@ fn impossible_settings_are_refused_by_name() {
             "mix_features = [{ kind = 'pressure' }]",
             "list it under `mix_waveforms`",
         ),
-        ("waveform = [{ kind = 'gian' }]", "unknown variant `gian`"),
+        ("waveform = [{ kind = 'louder' }]", "unknown variant `louder`"),
         (
             "waveform = [{ kind = 'gain', level = 3 }]",
             "unknown field `level`",
@@ -272,7 +276,7 @@ fn impossible_settings_are_refused_by_name() {
             "waveform = [{ kind = 'polarity', level = 3 }]",
             "unknown field `level`",
         ),
-        ("wavefrom = []", "unknown field `wavefrom`"),
+        ("waveforms = []", "unknown field `waveforms`"),
     ];
     for (settings, expected) in cases {
         let message = refusal(settings);

@@ -1,6 +1,6 @@
 //! Random numbers that belong to a clip: (seed, epoch, clip) in, the same draws out on every thread.
 //!
-//! A [`ClipRng`] is a ChaCha stream whose key is the SHA-256 of the seed, the epoch and the clip's
+//! A [`ClipRng`] is a `ChaCha` stream whose key is the SHA-256 of the seed, the epoch and the clip's
 //! identifier. Nothing else enters it, so a clip's augmentation depends neither on the order in
 //! which clips are read nor on the number of threads. The distributions are written here, and not
 //! taken from a crate, so that an update of a dependency cannot change a training run.

@@ -22,18 +22,10 @@ impl std::fmt::Debug for Scratch {
 }
 
 /// Real Fourier transforms of any length; their tables are made once per length.
+#[derive(Default)]
 pub(super) struct Transforms {
     planner: RealFftPlanner<f32>,
     work: Vec<Complex<f32>>,
-}
-
-impl Default for Transforms {
-    fn default() -> Self {
-        Self {
-            planner: RealFftPlanner::new(),
-            work: Vec::new(),
-        }
-    }
 }
 
 impl Transforms {
@@ -54,7 +46,7 @@ impl Transforms {
         let fft: Arc<dyn ComplexToReal<f32>> = self.planner.plan_fft_inverse(output.len());
         self.work.resize(fft.get_scratch_len(), Complex::ZERO);
         input[0].im = 0.0;
-        if output.len() % 2 == 0 {
+        if output.len().is_multiple_of(2) {
             input[output.len() / 2].im = 0.0;
         }
         fft.process_with_scratch(input, output, &mut self.work)
