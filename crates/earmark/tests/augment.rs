@@ -267,7 +267,10 @@ fn impossible_settings_are_refused_by_name() {
             "mix_features = [{ kind = 'pressure' }]",
             "list it under `mix_waveforms`",
         ),
-        ("waveform = [{ kind = 'louder' }]", "unknown variant `louder`"),
+        (
+            "waveform = [{ kind = 'louder' }]",
+            "unknown variant `louder`",
+        ),
         (
             "waveform = [{ kind = 'gain', level = 3 }]",
             "unknown field `level`",
