@@ -28,7 +28,7 @@ fn main() -> std::io::Result<()> {
     let sounds: [(&str, Model, [f32; 2]); 5] = [
         ("kick.wav", kick, [0.25, 14.0]),
         ("snare.wav", snare, [0.35, 10.0]),
-        ("hi-hat.wav", hi_hat, [0.3, 14.0]),
+        ("hi-hat.wav", hi_hat, [0.5, 6.0]),
         ("guitar.wav", guitar, [0.4, 12.0]),
         ("chime.wav", chime, [0.9, 8.0]),
     ];
@@ -129,8 +129,8 @@ fn kick(rng: &mut ClipRng) -> Vec<f64> {
         }
         // The beater's slap on the skin, and the shell.
         let mut slap = silence(1.3);
-        hiss(&mut slap, at, [0.0008, 0.09], rng);
-        filter(&mut slap, FilterKind::LowPass, 450.0, 0.6);
+        hiss(&mut slap, at, [0.0008, 0.2], rng);
+        filter(&mut slap, FilterKind::LowPass, 1500.0, 0.6);
         for (sample, slap) in output.iter_mut().zip(&slap) {
             *sample += 0.9 * weight * slap;
         }
@@ -168,10 +168,16 @@ fn snare(rng: &mut ClipRng) -> Vec<f64> {
     output
 }
 
-/// A pair of 14-inch hi-hat cymbals: closed, closed, then half open and closed by the foot.
+/// A pair of 14-inch hi-hat cymbals: four times nearly closed, then half open.
 fn hi_hat(rng: &mut ClipRng) -> Vec<f64> {
     let mut output = silence(1.4);
-    let hits = [(0.03, 0.11, 0.8), (0.33, 0.09, 0.6), (0.63, 0.9, 1.0)];
+    let hits = [
+        (0.03, 0.2, 0.8),
+        (0.25, 0.2, 0.6),
+        (0.47, 0.2, 0.8),
+        (0.69, 0.2, 0.6),
+        (0.91, 0.7, 1.0),
+    ];
     // The modes of a thin bronze plate lie ever denser; 300 of them are a wash with a colour.
     let modes: Vec<Mode> = (0..300)
         .map(|index| {
@@ -203,18 +209,16 @@ fn hi_hat(rng: &mut ClipRng) -> Vec<f64> {
             damped.ring(&force, STEADY, &mut output);
         }
     }
-    // A cymbal is too small to move much air at low frequencies.
-    filter(&mut output, FilterKind::HighPass, 300.0, 0.7);
     output
 }
 
-/// A steel-string guitar: six strings of a G chord, plucked one after the other.
+/// A steel-string guitar: the six strings of a G chord, strummed.
 fn guitar(rng: &mut ClipRng) -> Vec<f64> {
     let n = silence(1.5).len();
     let mut bridge = vec![0.0; n];
     let notes = [98.0, 123.47, 146.83, 196.0, 246.94, 392.0];
     for (index, hz) in notes.into_iter().enumerate() {
-        let start = ((0.03 + 0.16 * index as f64) * RATE) as usize;
+        let start = ((0.01 + 0.06 * index as f64) * RATE) as usize;
         pluck(
             &mut bridge[start..],
             hz,
@@ -273,18 +277,18 @@ fn pluck(output: &mut [f64], hz: f64, weight: f64, rng: &mut ClipRng) {
     }
 }
 
-/// Five aluminium tubes in the wind: bars free at both ends, each with its own note.
+/// Seven small aluminium tubes in a gust of wind: bars free at both ends, each with its own note.
 fn chime(rng: &mut ClipRng) -> Vec<f64> {
     // The zeros of cosh(x) cos(x) = 1, squared, over the first.
     const FREE_BAR: [f64; 6] = [1.0, 2.757, 5.404, 8.933, 13.344, 18.638];
     let mut output = silence(1.5);
-    let tubes = [1480.0, 1661.0, 1976.0, 2217.0, 2489.0, 2960.0, 3322.0];
+    let tubes = [2093.0, 2793.0, 3136.0, 3951.0, 4435.0, 4978.0, 5920.0];
     let mut at = 0.02;
     let mut strikes = Vec::new();
     while at < 1.35 {
         let weight = 0.3 + 0.7 * f64::from(rng.unit());
         strikes.push((at, tubes[rng.index(tubes.len())], weight));
-        at += 0.03 + 0.16 * f64::from(rng.unit());
+        at += 0.01 + 0.06 * f64::from(rng.unit());
     }
     for (at, hz, weight) in strikes {
         let mut force = silence(1.5);
