@@ -55,7 +55,11 @@ pub(crate) fn minimise(
             break;
         };
         let step: Vec<f64> = next.iter().zip(&point).map(|(a, b)| a - b).collect();
-        let change: Vec<f64> = next_gradient.iter().zip(&gradient).map(|(a, b)| a - b).collect();
+        let change: Vec<f64> = next_gradient
+            .iter()
+            .zip(&gradient)
+            .map(|(a, b)| a - b)
+            .collect();
         let curvature = dot(&step, &change);
         if curvature > 1e-12 * dot(&change, &change) {
             if pairs.len() == MEMORY {
@@ -120,7 +124,9 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 fn add(sum: &mut [f64], values: &[f64], factor: f64) {
-    sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += factor * value);
+    sum.iter_mut()
+        .zip(values)
+        .for_each(|(sum, value)| *sum += factor * value);
 }
 
 #[cfg(test)]
@@ -139,6 +145,9 @@ mod tests {
             let slope_x = -2.0 * (1.0 - x) - 400.0 * x * (y - x * x);
             (value, vec![slope_x, 200.0 * (y - x * x)])
         });
-        assert!((found[0] - 1.0).abs() < 1e-6 && (found[1] - 1.0).abs() < 1e-6, "{found:?}");
+        assert!(
+            (found[0] - 1.0).abs() < 1e-6 && (found[1] - 1.0).abs() < 1e-6,
+            "{found:?}"
+        );
     }
 }

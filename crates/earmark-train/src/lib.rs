@@ -11,10 +11,12 @@
 pub mod average;
 pub mod checkpoint;
 pub mod device;
+mod lbfgs;
 pub mod loss;
 pub mod network;
 pub mod observer;
 pub mod optimizer;
+pub mod probe;
 pub mod schedule;
 pub mod source;
 pub mod trainer;

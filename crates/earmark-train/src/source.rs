@@ -4,6 +4,7 @@
 //! implement them for numbers in memory.
 
 use earmark::Result;
+use earmark::bundle::Aggregation;
 use earmark::features::Features;
 
 /// The examples of one step.
@@ -37,6 +38,15 @@ pub trait Batches: Sync {
     fn batch(&self, epoch: usize, clips: &[usize]) -> Result<Batch>;
 }
 
+/// A segment of a validation clip.
+#[derive(Debug, Clone)]
+pub struct Cut {
+    /// Its features.
+    pub features: Features,
+    /// How much it counts in the clip's mean: its duration without padding, in any unit.
+    pub weight: f64,
+}
+
 /// Clips for validation, each as the segments that the tagger would score.
 pub trait Examples: Sync {
     /// The number of clips.
@@ -46,7 +56,12 @@ pub trait Examples: Sync {
     ///
     /// # Errors
     /// What reading the clip ends in.
-    fn segments(&self, clip: usize) -> Result<Vec<Features>>;
+    fn segments(&self, clip: usize) -> Result<Vec<Cut>>;
+
+    /// How the scores of segments become the score of the clip.
+    fn aggregation(&self) -> Aggregation {
+        Aggregation::Mean
+    }
 
     /// The clip's labels as `[class]`, 0 or 1.
     fn target(&self, clip: usize) -> Vec<f32>;

@@ -13,7 +13,7 @@ use earmark_train::checkpoint::CheckpointFile;
 use earmark_train::loss::{Loss, LossConfig};
 use earmark_train::network::Network;
 use earmark_train::observer::{EpochReport, Figure, Observer, Silent, StepReport};
-use earmark_train::source::{Batch, Batches, Examples};
+use earmark_train::source::{Batch, Batches, Cut, Examples};
 use earmark_train::trainer::{Material, Outcome, Scored};
 use earmark_train::{TrainConfig, Trainer};
 use rand::SeedableRng;
@@ -86,14 +86,14 @@ impl Examples for Tones {
         N_CLIPS
     }
 
-    fn segments(&self, clip: usize) -> Result<Vec<Features>> {
+    fn segments(&self, clip: usize) -> Result<Vec<Cut>> {
         let features = Features {
             data: self.features(clip),
             n_channels: 1,
             n_bands: N_BANDS,
             n_frames: N_FRAMES,
         };
-        Ok(vec![features])
+        Ok(vec![Cut { features, weight: 1.0 }])
     }
 
     fn target(&self, clip: usize) -> Vec<f32> {

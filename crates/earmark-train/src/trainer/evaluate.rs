@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{Tensor, TensorData};
+use earmark::bundle::Aggregation;
 use earmark::features::Features;
 use earmark::{Error, Result};
 
@@ -15,9 +16,9 @@ use crate::source::{Batches, Examples};
 /// What a network says about a set of clips.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scored {
-    /// Scores `[clip, class]`: the mean over the clip's segments.
+    /// Scores `[clip, class]`, aggregated over the clip's segments as the tagger does.
     pub scores: Vec<f32>,
-    /// Logits `[clip, class]`: the mean over the clip's segments.
+    /// Logits `[clip, class]`: the mean over the clip's segments, weighted by their lengths.
     pub logits: Vec<f32>,
     /// Labels `[clip, class]`, 0 or 1.
     pub targets: Vec<f32>,
@@ -41,12 +42,15 @@ pub fn score(
     let n_clips = examples.n_clips();
     let n_classes = network.architecture().n_classes;
     let mut logits_of: Vec<Vec<Vec<f32>>> = vec![Vec::new(); n_clips];
-    let mut waiting: BTreeMap<usize, Vec<(usize, Features)>> = BTreeMap::new();
+    let mut weights_of: Vec<Vec<f64>> = vec![Vec::new(); n_clips];
+    let mut waiting: BTreeMap<usize, Vec<([usize; 2], Features)>> = BTreeMap::new();
     for clip in 0..n_clips {
-        for segment in examples.segments(clip)? {
-            let n_frames = segment.n_frames;
-            let group = waiting.entry(n_frames).or_default();
-            group.push((clip, segment));
+        for cut in examples.segments(clip)? {
+            let place = weights_of[clip].len();
+            weights_of[clip].push(cut.weight);
+            logits_of[clip].push(Vec::new());
+            let group = waiting.entry(cut.features.n_frames).or_default();
+            group.push(([clip, place], cut.features));
             if group.len() >= batch_size {
                 run_group(network, std::mem::take(group), &mut logits_of)?;
             }
@@ -69,9 +73,15 @@ pub fn score(
                 reason: "the clip has no segment to score".to_owned(),
             });
         }
+        let weights = &weights_of[clip];
+        let logits = mean(segments, weights);
         let scores: Vec<Vec<f32>> = segments.iter().map(|s| loss.scores(s)).collect();
-        scored.scores.extend(mean(&scores));
-        scored.logits.extend(mean(segments));
+        scored.scores.extend(match examples.aggregation() {
+            Aggregation::Mean => mean(&scores, weights),
+            Aggregation::Max => highest(&scores),
+            Aggregation::MeanLogit => loss.scores(&logits),
+        });
+        scored.logits.extend(logits);
         scored.targets.extend(examples.target(clip));
     }
     let weights = vec![1.0; n_clips];
@@ -81,11 +91,10 @@ pub fn score(
     Ok(scored)
 }
 
-/// Runs segments of equal length and files their logits under their clips. Segments of a clip come in
-/// time order, so the order of a clip's sums does not depend on how groups are cut.
+/// Runs segments of equal length and files their logits under clip and place in it.
 fn run_group(
     network: &Network,
-    group: Vec<(usize, Features)>,
+    group: Vec<([usize; 2], Features)>,
     logits_of: &mut [Vec<Vec<f32>>],
 ) -> Result<()> {
     let Some((_, first)) = group.first() else {
@@ -99,16 +108,25 @@ fn run_group(
     let features = Tensor::<4>::from_data(TensorData::new(data, shape), network.device());
     let logits = host(network.forward(features, &mut Pass::Evaluate).logits)?;
     let n_classes = logits.len() / group.len();
-    for ((clip, _), row) in group.iter().zip(logits.chunks(n_classes)) {
-        logits_of[*clip].push(row.to_vec());
+    for (([clip, place], _), row) in group.iter().zip(logits.chunks(n_classes)) {
+        logits_of[*clip][*place] = row.to_vec();
     }
     Ok(())
 }
 
-/// The mean of rows of equal length.
-fn mean(rows: &[Vec<f32>]) -> Vec<f32> {
-    let n = rows.len() as f32;
-    let column = |i: usize| rows.iter().map(|row| row[i]).sum::<f32>() / n;
+/// The weighted mean of rows of equal length.
+fn mean(rows: &[Vec<f32>], weights: &[f64]) -> Vec<f32> {
+    let total: f64 = weights.iter().sum();
+    let column = |i: usize| {
+        let sum: f64 = rows.iter().zip(weights).map(|(row, w)| f64::from(row[i]) * w).sum();
+        (sum / total) as f32
+    };
+    (0..rows[0].len()).map(column).collect()
+}
+
+/// The largest value of every column.
+fn highest(rows: &[Vec<f32>]) -> Vec<f32> {
+    let column = |i: usize| rows.iter().map(|row| row[i]).fold(f32::NEG_INFINITY, f32::max);
     (0..rows[0].len()).map(column).collect()
 }
 

@@ -1,0 +1,391 @@
+//! Clips of a data set as training batches and as validation segments.
+//!
+//! ```text
+//! waveform cache ── crop ── augment ── mix ── front end ── augment ── mix ── batch
+//!               └─ segments of the whole clip ── front end ────────────── validation
+//! ```
+//!
+//! Validation cuts clips as the tagger does. Training takes one segment's length at a random place
+//! of a longer clip, unless the augmentation crops by itself.
+
+use std::sync::{Arc, OnceLock};
+
+use earmark::augment::{Augmenter, ClipRng, Mixture, Partner, Partners, Scratch};
+use earmark::bundle::{Aggregation, SegmentConfig, Segmenter};
+use earmark::dataset::{BatchSampler, Manifest, Quality, SamplerConfig, WaveformCache};
+use earmark::features::{Features, FrontEnd};
+use earmark::{Error, Result};
+use rayon::prelude::*;
+
+use crate::source::{Batch, Batches, Cut, Examples};
+
+/// The stream of a clip's random numbers that places its crop.
+const CROP: u64 = 100;
+
+/// Features of unchanged clips are kept in memory up to this many values in all.
+const MAX_KEPT: usize = 1 << 28;
+
+/// A data set's clips with all that turns them into features.
+pub struct ClipSet<'a> {
+    manifest: &'a Manifest,
+    waveforms: &'a WaveformCache,
+    front_end: FrontEnd,
+    segmenter: Segmenter,
+    aggregation: Aggregation,
+    noisy_weight: f32,
+    /// Features of clips that fit into one segment, by clip, once they were needed.
+    kept: Option<Vec<OnceLock<Arc<Features>>>>,
+}
+
+impl<'a> ClipSet<'a> {
+    /// The clips of a manifest whose audio is in a cache.
+    ///
+    /// # Errors
+    /// [`Error::SampleRate`] if the cache is at another rate than the front end, and
+    /// [`Error::Config`] for impossible segments.
+    pub fn new(
+        manifest: &'a Manifest,
+        waveforms: &'a WaveformCache,
+        front_end: FrontEnd,
+        segment: &SegmentConfig,
+        noisy_weight: f32,
+    ) -> Result<Self> {
+        if waveforms.sample_rate() != front_end.sample_rate() {
+            return Err(Error::SampleRate {
+                found: waveforms.sample_rate(),
+                expected: front_end.sample_rate(),
+            });
+        }
+        let segmenter = segment.in_samples(front_end.sample_rate())?;
+        let n_clips = manifest.clips.len();
+        let frames = front_end.n_frames(segmenter.length());
+        let largest = n_clips * frames * front_end.n_bands() * front_end.n_channels();
+        let slots = || (0..n_clips).map(|_| OnceLock::new()).collect();
+        Ok(Self {
+            manifest,
+            waveforms,
+            front_end,
+            segmenter,
+            aggregation: segment.aggregation,
+            noisy_weight,
+            kept: (largest <= MAX_KEPT).then(slots),
+        })
+    }
+
+    /// The classes of a clip as `[class]`, 0 or 1.
+    fn target(&self, clip: usize) -> Vec<f32> {
+        let mut target = vec![0.0; self.manifest.vocabulary.len()];
+        for &label in self.manifest.clips[clip].labels.iter().flatten() {
+            target[label] = 1.0;
+        }
+        target
+    }
+
+    fn weight(&self, clip: usize) -> f32 {
+        let clip = &self.manifest.clips[clip];
+        match clip.quality {
+            Quality::Curated => clip.weight,
+            Quality::Noisy => clip.weight * self.noisy_weight,
+        }
+    }
+
+    /// The features of a clip that fits into one segment.
+    fn whole(&self, clip: usize) -> Result<Arc<Features>> {
+        let slot = self.kept.as_ref().map(|kept| &kept[clip]);
+        if let Some(features) = slot.and_then(OnceLock::get) {
+            return Ok(features.clone());
+        }
+        let mut samples = self.waveforms.get(clip)?;
+        let padded = self.segmenter.all(samples.len() as u64).next();
+        self.segmenter.pad(&mut samples, padded.map_or(0, |s| s.padded_len));
+        let features = Arc::new(self.front_end.compute(&samples)?);
+        if let Some(slot) = slot {
+            // Another thread may have been faster; it computed the same.
+            let _ = slot.set(features.clone());
+        }
+        Ok(features)
+    }
+
+    fn n_samples(&self, clip: usize) -> usize {
+        self.waveforms.n_samples(clip).unwrap_or(0)
+    }
+}
+
+/// The training clips of a run.
+pub struct TrainingClips<'a> {
+    set: &'a ClipSet<'a>,
+    clips: Vec<usize>,
+    sampler: BatchSampler,
+    augmenter: Augmenter,
+    seed: u64,
+}
+
+/// A clip on its way into a batch: samples or features, and the target.
+struct Made<T> {
+    data: T,
+    target: Vec<f32>,
+}
+
+impl<'a> TrainingClips<'a> {
+    /// These clips of a set, in batches.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is no clip.
+    pub fn new(
+        set: &'a ClipSet<'a>,
+        clips: Vec<usize>,
+        sampler: &SamplerConfig,
+        augmenter: Augmenter,
+    ) -> Result<Self> {
+        let lengths: Vec<usize> = clips.iter().map(|&clip| set.n_samples(clip)).collect();
+        let labels: Vec<&[usize]> = clips
+            .iter()
+            .map(|&clip| set.manifest.clips[clip].labels.as_deref().unwrap_or_default())
+            .collect();
+        Ok(Self {
+            sampler: BatchSampler::new(sampler, &clips, &lengths, &labels)?,
+            seed: sampler.seed,
+            set,
+            clips,
+            augmenter,
+        })
+    }
+
+    /// Whether waveforms go into the front end as they are.
+    fn leaves_waveforms_alone(&self) -> bool {
+        let config = self.augmenter.config();
+        config.waveform.is_empty() && config.mix_waveforms.is_empty()
+    }
+
+    /// The stream of a clip; a partner in a mix is another example of its clip.
+    fn rng(&self, epoch: usize, clip: usize, role: &str) -> ClipRng {
+        let name = format!("{}{role}", self.set.manifest.clips[clip].name);
+        ClipRng::new(self.seed, epoch as u64, name)
+    }
+
+    /// A segment's length of a clip, augmented.
+    fn waveform(&self, clip: usize, rng: &ClipRng) -> Result<Vec<f32>> {
+        let n_samples = self.set.n_samples(clip);
+        let length = self.set.segmenter.length();
+        let mut samples = match n_samples > length {
+            true => {
+                let start = rng.stage(CROP).index(n_samples - length + 1);
+                self.set.waveforms.get_samples(clip, start..start + length)?
+            }
+            false => self.set.waveforms.get(clip)?,
+        };
+        self.augmenter.waveform(&mut samples, rng, &mut Scratch::default())?;
+        Ok(samples)
+    }
+
+    /// Brings a waveform to a length: cut at a random place, or padded as the tagger pads.
+    fn fit(&self, samples: &mut Vec<f32>, length: usize, rng: &ClipRng) {
+        if samples.len() > length {
+            let start = rng.stage(CROP + 1).index(samples.len() - length + 1);
+            samples.drain(..start);
+            samples.truncate(length);
+        }
+        self.set.segmenter.pad(samples, length);
+    }
+
+    /// The augmented features of every clip of a batch, all of one size.
+    fn features(&self, epoch: usize, clips: &[usize]) -> Result<Vec<Made<Features>>> {
+        let longest = clips.iter().map(|&clip| self.set.n_samples(clip)).max().unwrap_or(0);
+        let length = self.set.segmenter.length();
+        let shortest = clips.iter().map(|&clip| self.set.n_samples(clip)).min().unwrap_or(0);
+        if self.leaves_waveforms_alone() && shortest == longest && longest <= length {
+            return clips
+                .par_iter()
+                .map(|&clip| {
+                    let mut features = (*self.set.whole(clip)?).clone();
+                    let rng = self.rng(epoch, clip, "");
+                    self.augmenter.features(&mut features, &rng, &mut Scratch::default())?;
+                    Ok(Made {
+                        data: features,
+                        target: self.set.target(clip),
+                    })
+                })
+                .collect();
+        }
+        let waveforms: Vec<Vec<f32>> = clips
+            .par_iter()
+            .map(|&clip| self.waveform(clip, &self.rng(epoch, clip, "")))
+            .collect::<Result<_>>()?;
+        let longest = waveforms.iter().map(Vec::len).max().unwrap_or(0);
+        let full = self.set.segmenter.all(longest as u64).next();
+        let length = full.map_or(longest, |segment| segment.padded_len.max(longest));
+        clips
+            .par_iter()
+            .zip(waveforms)
+            .map(|(&clip, samples)| self.features_of(epoch, clip, samples, length))
+            .collect()
+    }
+
+    /// Mixes a waveform, runs the front end and augments the features.
+    fn features_of(
+        &self,
+        epoch: usize,
+        clip: usize,
+        mut samples: Vec<f32>,
+        length: usize,
+    ) -> Result<Made<Features>> {
+        let rng = self.rng(epoch, clip, "");
+        let mut scratch = Scratch::default();
+        let mut target = self.set.target(clip);
+        self.fit(&mut samples, length, &rng);
+        let mut partners = Drawn::new(|partner: usize| {
+            let rng = self.rng(epoch, partner, &format!(" with {clip}"));
+            let mut data = self.waveform(partner, &rng)?;
+            self.fit(&mut data, length, &rng);
+            Ok(data)
+        }, self);
+        let mixture = Mixture {
+            data: &mut samples,
+            n_rows: 1,
+            target: &mut target,
+        };
+        self.augmenter.mix_waveforms(mixture, &mut partners, &rng, &mut scratch)?;
+        let mut features = self.set.front_end.compute(&samples)?;
+        self.augmenter.features(&mut features, &rng, &mut scratch)?;
+        Ok(Made {
+            data: features,
+            target,
+        })
+    }
+}
+
+/// Partners for a mix: training clips drawn at random and made by a function.
+struct Drawn<'a, F> {
+    make: F,
+    clips: &'a TrainingClips<'a>,
+    data: Vec<f32>,
+    target: Vec<f32>,
+}
+
+impl<'a, F: FnMut(usize) -> Result<Vec<f32>>> Drawn<'a, F> {
+    fn new(make: F, clips: &'a TrainingClips<'a>) -> Self {
+        Self {
+            make,
+            clips,
+            data: Vec::new(),
+            target: Vec::new(),
+        }
+    }
+}
+
+impl<F: FnMut(usize) -> Result<Vec<f32>>> Partners for Drawn<'_, F> {
+    fn draw(&mut self, rng: &mut ClipRng) -> Result<Partner<'_>> {
+        let clip = self.clips.clips[rng.index(self.clips.clips.len())];
+        self.data = (self.make)(clip)?;
+        self.target = self.clips.set.target(clip);
+        Ok(Partner {
+            data: &self.data,
+            target: &self.target,
+        })
+    }
+}
+
+impl Batches for TrainingClips<'_> {
+    fn n_classes(&self) -> usize {
+        self.set.manifest.vocabulary.len()
+    }
+
+    fn plan(&self, epoch: usize) -> Vec<Vec<usize>> {
+        self.sampler.epoch(epoch as u64)
+    }
+
+    /// Mixing of features draws its partners from the batch.
+    fn batch(&self, epoch: usize, clips: &[usize]) -> Result<Batch> {
+        let made = self.features(epoch, clips)?;
+        let first = made.first().map(|m| &m.data);
+        let shape = first.map_or([0; 3], |f| [f.n_channels, f.n_bands, f.n_frames]);
+        let others: Vec<Partner<'_>> = made
+            .iter()
+            .map(|m| Partner {
+                data: &m.data.data,
+                target: &m.target,
+            })
+            .collect();
+        let mixed: Vec<Made<Vec<f32>>> = clips
+            .par_iter()
+            .zip(&made)
+            .map(|(&clip, one)| {
+                let (mut data, mut target) = (one.data.data.clone(), one.target.clone());
+                let mixture = Mixture {
+                    data: &mut data,
+                    n_rows: shape[0] * shape[1],
+                    target: &mut target,
+                };
+                let rng = self.rng(epoch, clip, "");
+                let mut partners = others.as_slice();
+                self.augmenter.mix_features(mixture, &mut partners, &rng, &mut Scratch::default())?;
+                Ok(Made { data, target })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Batch {
+            shape: [clips.len(), shape[0], shape[1], shape[2]],
+            features: mixed.iter().flat_map(|m| m.data.iter().copied()).collect(),
+            targets: mixed.iter().flat_map(|m| m.target.iter().copied()).collect(),
+            weights: clips.iter().map(|&clip| self.set.weight(clip)).collect(),
+            names: clips.iter().map(|&c| self.set.manifest.clips[c].name.clone()).collect(),
+        })
+    }
+}
+
+/// The validation clips of a run.
+pub struct ValidationClips<'a> {
+    set: &'a ClipSet<'a>,
+    clips: Vec<usize>,
+}
+
+impl<'a> ValidationClips<'a> {
+    /// These clips of a set.
+    pub fn new(set: &'a ClipSet<'a>, clips: Vec<usize>) -> Self {
+        Self { set, clips }
+    }
+
+    /// The clips, in order.
+    pub fn clips(&self) -> &[usize] {
+        &self.clips
+    }
+}
+
+impl Examples for ValidationClips<'_> {
+    fn n_clips(&self) -> usize {
+        self.clips.len()
+    }
+
+    fn segments(&self, clip: usize) -> Result<Vec<Cut>> {
+        let clip = self.clips[clip];
+        let set = self.set;
+        let n_samples = set.n_samples(clip);
+        if n_samples <= set.segmenter.length() {
+            return Ok(vec![Cut {
+                features: (*set.whole(clip)?).clone(),
+                weight: 1.0,
+            }]);
+        }
+        let cut = |segment: earmark::bundle::Segment| {
+            let start = segment.start as usize;
+            let mut samples = set.waveforms.get_samples(clip, start..start + segment.len)?;
+            set.segmenter.pad(&mut samples, segment.padded_len);
+            Ok(Cut {
+                features: set.front_end.compute(&samples)?,
+                weight: segment.len as f64,
+            })
+        };
+        set.segmenter.all(n_samples as u64).map(cut).collect()
+    }
+
+    fn aggregation(&self) -> Aggregation {
+        self.set.aggregation
+    }
+
+    fn target(&self, clip: usize) -> Vec<f32> {
+        self.set.target(self.clips[clip])
+    }
+
+    fn name(&self, clip: usize) -> String {
+        self.set.manifest.clips[self.clips[clip]].name.clone()
+    }
+}

@@ -1,0 +1,282 @@
+//! The configuration of a run: one TOML file in five tables, with overrides.
+//!
+//! Unknown keys and wrong types are refused, in the file and in overrides alike.
+
+use std::path::{Path, PathBuf};
+
+use earmark::augment::AugmentConfig;
+use earmark::bundle::SegmentConfig;
+use earmark::dataset::Layout;
+use earmark::features::FrontEndConfig;
+use earmark::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::trainer::TrainConfig;
+
+/// Everything that decides how a run goes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunConfig {
+    /// The clips and their division.
+    pub data: DataConfig,
+    /// The front end; left out, that of the bundle to start from, or EfficientAT's log-mels.
+    pub features: Option<FrontEndConfig>,
+    /// What is done to training clips at random.
+    pub augment: AugmentConfig,
+    /// The network.
+    pub model: ModelConfig,
+    /// How it is trained.
+    pub train: TrainConfig,
+}
+
+/// The `[data]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// The data set's folder, or its table. `--data` comes first.
+    pub path: Option<PathBuf>,
+    /// How it lies on disk; found out if left out.
+    pub layout: Option<Layout>,
+    /// What the training clips are divided by.
+    pub folds: FoldRule,
+    /// The number of folds where the data set has none of its own, at least 2.
+    pub n_folds: usize,
+    /// What the run is judged on.
+    pub validate: Validate,
+    /// How clips are cut into segments; left out, as in the bundle to start from, or 5 s.
+    pub segment: Option<SegmentConfig>,
+    /// How much a clip counts whose labels nobody checked, at least 0.
+    pub noisy_weight: f32,
+    /// Draw clips so that every class comes up equally often.
+    pub balance_classes: bool,
+    /// Batches of clips of similar length; 0 does not look at lengths, larger numbers mix less.
+    pub bucket_batches: usize,
+    /// Where decoded audio is kept between runs; left out, `cache` beside the runs.
+    pub cache: Option<PathBuf>,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            path: None,
+            layout: None,
+            folds: FoldRule::Auto,
+            n_folds: 5,
+            validate: Validate::First,
+            segment: None,
+            noisy_weight: 1.0,
+            balance_classes: false,
+            bucket_batches: 0,
+            cache: None,
+        }
+    }
+}
+
+/// How the training clips are divided into folds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FoldRule {
+    /// The data set's own folds, else stratified ones.
+    Auto,
+    /// The data set's own folds.
+    Given,
+    /// By class and source, as evenly as can be.
+    Stratified,
+    /// By the SHA-256 of the file names within each class.
+    Hash,
+}
+
+/// Which clips judge a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Validate {
+    /// One run, judged on fold 0 (or on the data set's validation split, if it has one).
+    First,
+    /// One run per fold, each judged on its fold; figures over all clips.
+    All,
+    /// One run on all training clips, judged on none of them.
+    None,
+}
+
+/// The `[model]` table.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelConfig {
+    /// The network's name, such as `mn04`; left out, that of the bundle to start from, or `mn04`.
+    pub architecture: Option<String>,
+    /// A bundle to start from: its weights, front end and segments. A layer of another size, as the
+    /// last one of other classes, starts at random.
+    pub init: Option<PathBuf>,
+    /// Linear probe: strength of the penalty on the weights, `1 / C` in scikit-learn's terms.
+    pub probe_l2: Option<f64>,
+}
+
+impl RunConfig {
+    /// Reads a configuration and applies overrides such as `train.epochs=5`; values are TOML, and
+    /// what is no TOML is taken as a string.
+    ///
+    /// # Errors
+    /// [`Error::Config`] or [`Error::Line`] naming the unknown key or wrong type.
+    pub fn open(path: &Path, overrides: &[String]) -> Result<Self> {
+        let text = fs_err::read_to_string(path)?;
+        Self::parse(&path.display().to_string(), &text, overrides)
+    }
+
+    /// Like [`RunConfig::open`] for text at hand; `name` is what messages call it.
+    ///
+    /// # Errors
+    /// As for [`RunConfig::open`].
+    pub fn parse(name: &str, text: &str, overrides: &[String]) -> Result<Self> {
+        // The text by itself first: an error in it can then be shown with its line.
+        let config: Self = toml::from_str(text).map_err(|error| Error::Line {
+            name: name.to_owned(),
+            line: error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count()),
+            reason: error.message().trim().replace('\n', "; "),
+        })?;
+        let config = match overrides {
+            [] => config,
+            _ => config.overridden(overrides)?,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// This configuration with some settings replaced.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the override.
+    pub fn overridden(&self, overrides: &[String]) -> Result<Self> {
+        let mut table = toml::Table::try_from(self).map_err(|error| Error::Config {
+            key: "configuration".to_owned(),
+            found: error.to_string(),
+            expected: "must be writable as TOML".to_owned(),
+        })?;
+        for assignment in overrides {
+            let refuse = |expected: &str| Error::Config {
+                key: "set".to_owned(),
+                found: format!("`{assignment}`"),
+                expected: expected.to_owned(),
+            };
+            let (key, value) = assignment
+                .split_once('=')
+                .ok_or_else(|| refuse("must be `table.key=value`"))?;
+            assign(&mut table, key.trim(), parse_value(value.trim()))
+                .ok_or_else(|| refuse("must name a key inside tables"))?;
+            // One at a time, so that the message is about this override.
+            Self::deserialize(table.clone()).map_err(|error| Error::Config {
+                key: key.trim().to_owned(),
+                found: format!("`{}`", value.trim()),
+                expected: error.message().trim().replace('\n', "; "),
+            })?;
+        }
+        let config = Self::deserialize(table).map_err(|error| Error::Config {
+            key: "set".to_owned(),
+            found: overrides.join(" "),
+            expected: error.message().to_owned(),
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The configuration as TOML, every setting spelt out.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a setting cannot be written, which no readable configuration has.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string_pretty(self).map_err(|error| Error::Config {
+            key: "configuration".to_owned(),
+            found: error.to_string(),
+            expected: "must be writable as TOML".to_owned(),
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        self.train.check()?;
+        let weight = self.data.noisy_weight;
+        if !(weight >= 0.0 && weight.is_finite()) {
+            return Err(Error::Config {
+                key: "data.noisy_weight".to_owned(),
+                found: weight.to_string(),
+                expected: "must be at least 0".to_owned(),
+            });
+        }
+        self.data.segment.as_ref().map_or(Ok(()), SegmentConfig::check)
+    }
+}
+
+/// Sets `a.b.c` in nested tables, which are made where they are missing.
+fn assign(table: &mut toml::Table, key: &str, value: toml::Value) -> Option<()> {
+    let Some((head, rest)) = key.split_once('.') else {
+        table.insert(key.to_owned(), value);
+        return Some(());
+    };
+    let inner = table
+        .entry(head)
+        .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+    assign(inner.as_table_mut()?, rest, value)
+}
+
+/// A TOML value, or the text itself where it is none.
+fn parse_value(text: &str) -> toml::Value {
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {text}"));
+    let value = parsed.ok().and_then(|mut table| table.remove("value"));
+    value.unwrap_or_else(|| toml::Value::String(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::ScheduleConfig;
+
+    fn parse(text: &str, overrides: &[&str]) -> Result<RunConfig> {
+        let overrides: Vec<String> = overrides.iter().map(|&o| o.to_owned()).collect();
+        RunConfig::parse("run.toml", text, &overrides)
+    }
+
+    #[test]
+    fn an_empty_file_is_all_defaults() {
+        assert_eq!(parse("", &[]).unwrap(), RunConfig::default());
+    }
+
+    #[test]
+    fn a_configuration_survives_being_written() {
+        let config = parse(
+            "[train]\nepochs = 3\nschedule = { kind = 'cosine', end = 0.1 }\n[data]\nvalidate = 'all'",
+            &[],
+        )
+        .unwrap();
+        assert_eq!(config.train.schedule, ScheduleConfig::Cosine { end: 0.1 });
+        assert_eq!(parse(&config.to_toml().unwrap(), &[]).unwrap(), config);
+    }
+
+    #[test]
+    fn overrides_take_numbers_words_and_tables() {
+        let config = parse(
+            "[train]\nepochs = 3",
+            &[
+                "train.epochs=5",
+                "data.validate=all",
+                "train.schedule={ kind = 'constant' }",
+                "model.init=mn04.onnx",
+            ],
+        )
+        .unwrap();
+        assert_eq!(config.train.epochs, 5);
+        assert_eq!(config.data.validate, Validate::All);
+        assert_eq!(config.train.schedule, ScheduleConfig::Constant);
+        assert_eq!(config.model.init, Some(PathBuf::from("mn04.onnx")));
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_types_are_named() {
+        let message = |text, overrides: &[&str]| parse(text, overrides).unwrap_err().to_string();
+        let error = message("\n[train]\nepoch = 3", &[]);
+        assert!(error.starts_with("run.toml:3: unknown field `epoch`"), "{error}");
+        let error = message("", &["train.epoch=3"]);
+        assert!(error.starts_with("train.epoch is `3`, unknown field `epoch`"), "{error}");
+        let error = message("", &["train.epochs=many"]);
+        assert!(error.starts_with("train.epochs is `many`"), "{error}");
+        assert_eq!(message("", &["train.epochs"]), "set is `train.epochs`, must be `table.key=value`");
+        assert_eq!(message("[train]\nepochs = 0", &[]), "train.epochs is 0, must be at least 1");
+    }
+}
