@@ -81,7 +81,8 @@ impl<'a> ClipSet<'a> {
         target
     }
 
-    fn weight(&self, clip: usize) -> f32 {
+    /// How much a clip counts in the loss.
+    pub fn weight(&self, clip: usize) -> f32 {
         let clip = &self.manifest.clips[clip];
         match clip.quality {
             Quality::Curated => clip.weight,
@@ -104,6 +105,11 @@ impl<'a> ClipSet<'a> {
             let _ = slot.set(features.clone());
         }
         Ok(features)
+    }
+
+    /// Whether a clip's audio could be read.
+    pub fn is_usable(&self, clip: usize) -> bool {
+        self.waveforms.n_samples(clip).is_some()
     }
 
     fn n_samples(&self, clip: usize) -> usize {

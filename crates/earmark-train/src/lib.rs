@@ -10,6 +10,7 @@
 
 pub mod average;
 pub mod checkpoint;
+pub mod clips;
 pub mod device;
 mod lbfgs;
 pub mod loss;
@@ -17,10 +18,12 @@ pub mod network;
 pub mod observer;
 pub mod optimizer;
 pub mod probe;
+pub mod run;
 pub mod schedule;
 pub mod source;
 pub mod trainer;
 
 pub use device::DeviceChoice;
 pub use network::Network;
+pub use run::{RunConfig, RunOptions, RunResult, run};
 pub use trainer::{TrainConfig, Trainer};

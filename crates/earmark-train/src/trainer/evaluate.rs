@@ -28,6 +28,32 @@ pub struct Scored {
     pub mean_loss: f64,
 }
 
+impl Scored {
+    /// Adds the clips of another set.
+    pub fn append(&mut self, other: Self) {
+        let n = |scored: &Self| scored.scores.len() as f64;
+        let total = n(self) + n(&other);
+        self.mean_loss = (self.mean_loss * n(self) + other.mean_loss * n(&other)) / total.max(1.0);
+        self.scores.extend(other.scores);
+        self.logits.extend(other.logits);
+        self.targets.extend(other.targets);
+    }
+}
+
+/// Which of a network's outputs is wanted.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Logits,
+    Embedding,
+}
+
+/// The rows that a network gives for the segments of a clip, with the segments' weights.
+#[derive(Default, Clone)]
+struct Rows {
+    rows: Vec<Vec<f32>>,
+    weights: Vec<f64>,
+}
+
 /// Scores every clip. Segments of equal length go through the network together, at most
 /// `batch_size` of them.
 ///
@@ -39,43 +65,19 @@ pub fn score(
     loss: &Loss,
     batch_size: usize,
 ) -> Result<Scored> {
-    let n_clips = examples.n_clips();
     let n_classes = network.architecture().n_classes;
-    let mut logits_of: Vec<Vec<Vec<f32>>> = vec![Vec::new(); n_clips];
-    let mut weights_of: Vec<Vec<f64>> = vec![Vec::new(); n_clips];
-    let mut waiting: BTreeMap<usize, Vec<([usize; 2], Features)>> = BTreeMap::new();
-    for clip in 0..n_clips {
-        for cut in examples.segments(clip)? {
-            let place = weights_of[clip].len();
-            weights_of[clip].push(cut.weight);
-            logits_of[clip].push(Vec::new());
-            let group = waiting.entry(cut.features.n_frames).or_default();
-            group.push(([clip, place], cut.features));
-            if group.len() >= batch_size {
-                run_group(network, std::mem::take(group), &mut logits_of)?;
-            }
-        }
-    }
-    for group in waiting.into_values() {
-        run_group(network, group, &mut logits_of)?;
-    }
     let mut scored = Scored {
-        scores: Vec::with_capacity(n_clips * n_classes),
-        logits: Vec::with_capacity(n_clips * n_classes),
-        targets: Vec::with_capacity(n_clips * n_classes),
+        scores: Vec::new(),
+        logits: Vec::new(),
+        targets: Vec::new(),
         n_classes,
         mean_loss: 0.0,
     };
-    for (clip, segments) in logits_of.iter().enumerate() {
-        if segments.is_empty() {
-            return Err(Error::Training {
-                place: examples.name(clip),
-                reason: "the clip has no segment to score".to_owned(),
-            });
-        }
-        let weights = &weights_of[clip];
-        let logits = mean(segments, weights);
-        let scores: Vec<Vec<f32>> = segments.iter().map(|s| loss.scores(s)).collect();
+    let clips = run_clips(network, examples, Wanted::Logits, batch_size)?;
+    let weights = vec![1.0; clips.len()];
+    for (clip, Rows { rows, weights }) in clips.iter().enumerate() {
+        let logits = mean(rows, weights);
+        let scores: Vec<Vec<f32>> = rows.iter().map(|row| loss.scores(row)).collect();
         scored.scores.extend(match examples.aggregation() {
             Aggregation::Mean => mean(&scores, weights),
             Aggregation::Max => highest(&scores),
@@ -84,32 +86,77 @@ pub fn score(
         scored.logits.extend(logits);
         scored.targets.extend(examples.target(clip));
     }
-    let weights = vec![1.0; n_clips];
-    scored.mean_loss = loss
-        .evaluate(&scored.logits, &scored.targets, &weights)
-        .mean;
+    scored.mean_loss = loss.evaluate(&scored.logits, &scored.targets, &weights).mean;
     Ok(scored)
 }
 
-/// Runs segments of equal length and files their logits under clip and place in it.
+/// The embedding of every clip, `[clip, dim]`: the mean over its segments.
+///
+/// # Errors
+/// What reading a clip ends in.
+pub fn embed(
+    network: &Network,
+    examples: &dyn Examples,
+    batch_size: usize,
+) -> Result<Vec<f32>> {
+    let clips = run_clips(network, examples, Wanted::Embedding, batch_size)?;
+    Ok(clips.iter().flat_map(|clip| mean(&clip.rows, &clip.weights)).collect())
+}
+
+/// Runs the segments of all clips, those of equal length together.
+fn run_clips(
+    network: &Network,
+    examples: &dyn Examples,
+    wanted: Wanted,
+    batch_size: usize,
+) -> Result<Vec<Rows>> {
+    let mut clips = vec![Rows::default(); examples.n_clips()];
+    let mut waiting: BTreeMap<usize, Vec<([usize; 2], Features)>> = BTreeMap::new();
+    for clip in 0..clips.len() {
+        let cuts = examples.segments(clip)?;
+        if cuts.is_empty() {
+            return Err(Error::Training {
+                place: examples.name(clip),
+                reason: "the clip has no segment to score".to_owned(),
+            });
+        }
+        clips[clip].rows = vec![Vec::new(); cuts.len()];
+        for (place, cut) in cuts.into_iter().enumerate() {
+            clips[clip].weights.push(cut.weight);
+            let group = waiting.entry(cut.features.n_frames).or_default();
+            group.push(([clip, place], cut.features));
+            if group.len() >= batch_size {
+                run_group(network, std::mem::take(group), wanted, &mut clips)?;
+            }
+        }
+    }
+    for group in waiting.into_values() {
+        run_group(network, group, wanted, &mut clips)?;
+    }
+    Ok(clips)
+}
+
+/// Runs segments of equal length and files their rows under clip and place in it.
 fn run_group(
     network: &Network,
     group: Vec<([usize; 2], Features)>,
-    logits_of: &mut [Vec<Vec<f32>>],
+    wanted: Wanted,
+    clips: &mut [Rows],
 ) -> Result<()> {
     let Some((_, first)) = group.first() else {
         return Ok(());
     };
     let shape = [group.len(), first.n_channels, first.n_bands, first.n_frames];
-    let data: Vec<f32> = group
-        .iter()
-        .flat_map(|(_, f)| f.data.iter().copied())
-        .collect();
+    let data: Vec<f32> = group.iter().flat_map(|(_, f)| f.data.iter().copied()).collect();
     let features = Tensor::<4>::from_data(TensorData::new(data, shape), network.device());
-    let logits = host(network.forward(features, &mut Pass::Evaluate).logits)?;
-    let n_classes = logits.len() / group.len();
-    for (([clip, place], _), row) in group.iter().zip(logits.chunks(n_classes)) {
-        logits_of[*clip][*place] = row.to_vec();
+    let forward = network.forward(features, &mut Pass::Evaluate);
+    let values = host(match wanted {
+        Wanted::Logits => forward.logits,
+        Wanted::Embedding => forward.embedding,
+    })?;
+    let width = values.len() / group.len();
+    for (([clip, place], _), row) in group.iter().zip(values.chunks(width)) {
+        clips[*clip].rows[*place] = row.to_vec();
     }
     Ok(())
 }

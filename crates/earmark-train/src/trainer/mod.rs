@@ -11,7 +11,7 @@ mod state;
 mod step;
 
 pub use config::{ClassWeights, Keep, Scope, TrainConfig};
-pub use evaluate::{Scored, measure_statistics, score};
+pub use evaluate::{Scored, embed, measure_statistics, score};
 
 use earmark::Result;
 

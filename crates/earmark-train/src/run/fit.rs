@@ -1,0 +1,179 @@
+//! One division's training: a probe, a head or a whole network.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Device;
+use earmark::Result;
+use earmark::augment::{Augmenter, Material as Sounds};
+use earmark::bundle::provenance::{Origin, Provenance};
+use earmark::bundle::{Activation, Bundle, Metadata, Task, onnx};
+use earmark::dataset::{Manifest, SamplerConfig};
+use earmark::model::{Architecture, Weights};
+
+use super::config::RunConfig;
+use super::directory::RunDirectory;
+use super::division::Division;
+use super::start::Start;
+use super::{figures, fingerprint};
+use crate::checkpoint::CheckpointFile;
+use crate::clips::{ClipSet, TrainingClips, ValidationClips};
+use crate::loss::Loss;
+use crate::network::Network;
+use crate::observer::{EpochReport, Observer};
+use crate::probe::{self, Embedded, Probe};
+use crate::source::Examples;
+use crate::trainer::{self, Material, Scope, Scored, Trainer};
+
+/// The penalty on a probe's weights if the configuration names none: scikit-learn's default.
+const PROBE_L2: f64 = 1.0;
+
+/// What all divisions of a run share.
+pub(super) struct Fit<'a> {
+    pub(super) config: &'a RunConfig,
+    pub(super) manifest: &'a Manifest,
+    pub(super) set: &'a ClipSet<'a>,
+    pub(super) start: &'a Start,
+    pub(super) architecture: Architecture,
+    pub(super) device: Device,
+    pub(super) is_single_label: bool,
+}
+
+/// A trained network.
+pub(super) struct Fitted {
+    pub(super) network: Network,
+    pub(super) history: Vec<EpochReport>,
+    pub(super) is_complete: bool,
+}
+
+impl Fit<'_> {
+    /// Trains on a division's training clips.
+    pub(super) fn fit(
+        &self,
+        division: &Division,
+        loss: &Loss,
+        folder: &RunDirectory,
+        observer: &mut dyn Observer,
+    ) -> Result<Fitted> {
+        match self.config.train.scope {
+            Scope::Probe => self.fit_probe(division, loss),
+            Scope::All | Scope::Head => self.fit_network(division, loss, folder, observer),
+        }
+    }
+
+    fn fit_network(
+        &self,
+        division: &Division,
+        loss: &Loss,
+        folder: &RunDirectory,
+        observer: &mut dyn Observer,
+    ) -> Result<Fitted> {
+        let train = &self.config.train;
+        let (network, random) = self.start.network(&self.architecture, train.seed, &self.device)?;
+        if !random.is_empty() {
+            observer.notice(&format!("start at random: {}", random.join(", ")));
+        }
+        let sampler = SamplerConfig {
+            batch_size: train.batch_size,
+            balance_classes: self.config.data.balance_classes,
+            bucket_batches: self.config.data.bucket_batches,
+            seed: train.seed,
+            ..SamplerConfig::default()
+        };
+        let sounds = Sounds::new(self.start.front_end.sample_rate);
+        let augmenter = Augmenter::new(&self.config.augment, sounds)?;
+        let batches = TrainingClips::new(self.set, division.training.clone(), &sampler, augmenter)?;
+        let examples = ValidationClips::new(self.set, division.validation.clone());
+        let judge = |scored: &Scored| figures::judge(scored, self.is_single_label);
+        let material = Material {
+            batches: &batches,
+            examples: (examples.n_clips() > 0).then_some(&examples as &dyn Examples),
+            judge: &judge,
+        };
+        let checkpoint = CheckpointFile::new(folder.checkpoint(), self.fingerprint(division)?);
+        let trainer = Trainer::new(train, loss.clone(), network, material)?;
+        let outcome = trainer.run(Some(&checkpoint), observer)?;
+        Ok(Fitted {
+            network: outcome.network,
+            history: outcome.history,
+            is_complete: outcome.is_complete,
+        })
+    }
+
+    fn fit_probe(&self, division: &Division, loss: &Loss) -> Result<Fitted> {
+        let n_classes = self.manifest.vocabulary.len();
+        let architecture = probe::probed(&self.architecture, n_classes)?;
+        let mut network = Network::new(&architecture, self.config.train.seed, &self.device)?;
+        let mut weights = Weights::new();
+        if let Some((_, pretrained)) = &self.start.pretrained {
+            network.load(pretrained);
+        }
+        let examples = ValidationClips::new(self.set, division.training.clone());
+        let batch_size = self.config.train.batch_size;
+        let embeddings = trainer::embed(&network, &examples, batch_size)?;
+        let targets: Vec<f32> = (0..examples.n_clips()).flat_map(|c| examples.target(c)).collect();
+        let clip_weights: Vec<f32> =
+            division.training.iter().map(|&clip| self.set.weight(clip)).collect();
+        let data = Embedded {
+            embeddings: &embeddings,
+            targets: &targets,
+            weights: &clip_weights,
+        };
+        let l2 = self.config.model.probe_l2.unwrap_or(PROBE_L2);
+        Probe::fit(data, loss, l2)?.put_into(&mut weights)?;
+        network.load(&weights);
+        Ok(Fitted {
+            network,
+            history: Vec::new(),
+            is_complete: true,
+        })
+    }
+
+    /// What a checkpoint must have been written for to be continued. The number of epochs belongs to
+    /// it: schedules depend on it.
+    fn fingerprint(&self, division: &Division) -> Result<String> {
+        let architecture = serde_json::to_string(&self.architecture).unwrap_or_default();
+        Ok(fingerprint(&[
+            env!("CARGO_PKG_VERSION"),
+            &self.config.to_toml()?,
+            &self.manifest.digest(),
+            &architecture,
+            self.start.source.as_ref().map_or("", |source| &source.sha256),
+            &format!("{:?} {:?}", division.training, division.validation),
+        ]))
+    }
+
+    /// The bundle of a trained network.
+    pub(super) fn bundle(
+        &self,
+        network: &Network,
+        metrics: BTreeMap<String, f64>,
+    ) -> Result<Bundle> {
+        let architecture = network.architecture();
+        let graph = onnx::encode(&onnx::build(architecture, &network.weights()?)?);
+        let mut provenance = Provenance::new(Origin::Trained);
+        provenance.source = self.start.source.clone();
+        provenance.config = Some(self.config.to_toml()?);
+        provenance.seed = Some(self.config.train.seed);
+        provenance.data_digest = Some(self.manifest.digest());
+        provenance.metrics = metrics;
+        let name = self.manifest.root.file_name().unwrap_or_default().to_string_lossy();
+        let metadata = Metadata::new(
+            format!("{name}-{}", architecture.name),
+            self.start.front_end.clone(),
+            self.manifest.vocabulary.clone(),
+            self.start.segment.clone(),
+            provenance,
+        );
+        let (activation, task) = match self.is_single_label {
+            true => (Activation::Softmax, Task::SingleLabel),
+            false => (Activation::Sigmoid, Task::MultiLabel),
+        };
+        let metadata = Metadata {
+            activation,
+            task,
+            architecture: Some(architecture.clone()),
+            ..metadata
+        };
+        Bundle::new("model.onnx", &graph, metadata)
+    }
+}
