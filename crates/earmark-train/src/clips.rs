@@ -58,7 +58,7 @@ impl<'a> ClipSet<'a> {
         }
         let segmenter = segment.in_samples(front_end.sample_rate())?;
         let n_clips = manifest.clips.len();
-        let frames = front_end.n_frames(segmenter.length());
+        let frames = front_end.n_frames(segmenter.length())?;
         let largest = n_clips * frames * front_end.n_bands() * front_end.n_channels();
         let slots = || (0..n_clips).map(|_| OnceLock::new()).collect();
         Ok(Self {
@@ -98,7 +98,8 @@ impl<'a> ClipSet<'a> {
         }
         let mut samples = self.waveforms.get(clip)?;
         let padded = self.segmenter.all(samples.len() as u64).next();
-        self.segmenter.pad(&mut samples, padded.map_or(0, |s| s.padded_len));
+        self.segmenter
+            .pad(&mut samples, padded.map_or(0, |s| s.padded_len));
         let features = Arc::new(self.front_end.compute(&samples)?);
         if let Some(slot) = slot {
             // Another thread may have been faster; it computed the same.
@@ -146,7 +147,12 @@ impl<'a> TrainingClips<'a> {
         let lengths: Vec<usize> = clips.iter().map(|&clip| set.n_samples(clip)).collect();
         let labels: Vec<&[usize]> = clips
             .iter()
-            .map(|&clip| set.manifest.clips[clip].labels.as_deref().unwrap_or_default())
+            .map(|&clip| {
+                set.manifest.clips[clip]
+                    .labels
+                    .as_deref()
+                    .unwrap_or_default()
+            })
             .collect();
         Ok(Self {
             sampler: BatchSampler::new(sampler, &clips, &lengths, &labels)?,
@@ -176,11 +182,14 @@ impl<'a> TrainingClips<'a> {
         let mut samples = match n_samples > length {
             true => {
                 let start = rng.stage(CROP).index(n_samples - length + 1);
-                self.set.waveforms.get_samples(clip, start..start + length)?
+                self.set
+                    .waveforms
+                    .get_samples(clip, start..start + length)?
             }
             false => self.set.waveforms.get(clip)?,
         };
-        self.augmenter.waveform(&mut samples, rng, &mut Scratch::default())?;
+        self.augmenter
+            .waveform(&mut samples, rng, &mut Scratch::default())?;
         Ok(samples)
     }
 
@@ -196,16 +205,25 @@ impl<'a> TrainingClips<'a> {
 
     /// The augmented features of every clip of a batch, all of one size.
     fn features(&self, epoch: usize, clips: &[usize]) -> Result<Vec<Made<Features>>> {
-        let longest = clips.iter().map(|&clip| self.set.n_samples(clip)).max().unwrap_or(0);
+        let longest = clips
+            .iter()
+            .map(|&clip| self.set.n_samples(clip))
+            .max()
+            .unwrap_or(0);
         let length = self.set.segmenter.length();
-        let shortest = clips.iter().map(|&clip| self.set.n_samples(clip)).min().unwrap_or(0);
+        let shortest = clips
+            .iter()
+            .map(|&clip| self.set.n_samples(clip))
+            .min()
+            .unwrap_or(0);
         if self.leaves_waveforms_alone() && shortest == longest && longest <= length {
             return clips
                 .par_iter()
                 .map(|&clip| {
                     let mut features = (*self.set.whole(clip)?).clone();
                     let rng = self.rng(epoch, clip, "");
-                    self.augmenter.features(&mut features, &rng, &mut Scratch::default())?;
+                    self.augmenter
+                        .features(&mut features, &rng, &mut Scratch::default())?;
                     Ok(Made {
                         data: features,
                         target: self.set.target(clip),
@@ -239,18 +257,22 @@ impl<'a> TrainingClips<'a> {
         let mut scratch = Scratch::default();
         let mut target = self.set.target(clip);
         self.fit(&mut samples, length, &rng);
-        let mut partners = Drawn::new(|partner: usize| {
-            let rng = self.rng(epoch, partner, &format!(" with {clip}"));
-            let mut data = self.waveform(partner, &rng)?;
-            self.fit(&mut data, length, &rng);
-            Ok(data)
-        }, self);
+        let mut partners = Drawn::new(
+            |partner: usize| {
+                let rng = self.rng(epoch, partner, &format!(" with {clip}"));
+                let mut data = self.waveform(partner, &rng)?;
+                self.fit(&mut data, length, &rng);
+                Ok(data)
+            },
+            self,
+        );
         let mixture = Mixture {
             data: &mut samples,
             n_rows: 1,
             target: &mut target,
         };
-        self.augmenter.mix_waveforms(mixture, &mut partners, &rng, &mut scratch)?;
+        self.augmenter
+            .mix_waveforms(mixture, &mut partners, &rng, &mut scratch)?;
         let mut features = self.set.front_end.compute(&samples)?;
         self.augmenter.features(&mut features, &rng, &mut scratch)?;
         Ok(Made {
@@ -324,16 +346,27 @@ impl Batches for TrainingClips<'_> {
                 };
                 let rng = self.rng(epoch, clip, "");
                 let mut partners = others.as_slice();
-                self.augmenter.mix_features(mixture, &mut partners, &rng, &mut Scratch::default())?;
+                self.augmenter.mix_features(
+                    mixture,
+                    &mut partners,
+                    &rng,
+                    &mut Scratch::default(),
+                )?;
                 Ok(Made { data, target })
             })
             .collect::<Result<_>>()?;
         Ok(Batch {
             shape: [clips.len(), shape[0], shape[1], shape[2]],
             features: mixed.iter().flat_map(|m| m.data.iter().copied()).collect(),
-            targets: mixed.iter().flat_map(|m| m.target.iter().copied()).collect(),
+            targets: mixed
+                .iter()
+                .flat_map(|m| m.target.iter().copied())
+                .collect(),
             weights: clips.iter().map(|&clip| self.set.weight(clip)).collect(),
-            names: clips.iter().map(|&c| self.set.manifest.clips[c].name.clone()).collect(),
+            names: clips
+                .iter()
+                .map(|&c| self.set.manifest.clips[c].name.clone())
+                .collect(),
         })
     }
 }
@@ -373,7 +406,9 @@ impl Examples for ValidationClips<'_> {
         }
         let cut = |segment: earmark::bundle::Segment| {
             let start = segment.start as usize;
-            let mut samples = set.waveforms.get_samples(clip, start..start + segment.len)?;
+            let mut samples = set
+                .waveforms
+                .get_samples(clip, start..start + segment.len)?;
             set.segmenter.pad(&mut samples, segment.padded_len);
             Ok(Cut {
                 features: set.front_end.compute(&samples)?,

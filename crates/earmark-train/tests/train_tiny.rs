@@ -93,7 +93,10 @@ impl Examples for Tones {
             n_bands: N_BANDS,
             n_frames: N_FRAMES,
         };
-        Ok(vec![Cut { features, weight: 1.0 }])
+        Ok(vec![Cut {
+            features,
+            weight: 1.0,
+        }])
     }
 
     fn target(&self, clip: usize) -> Vec<f32> {

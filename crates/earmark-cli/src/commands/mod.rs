@@ -8,6 +8,7 @@ mod augment;
 pub(crate) mod bundle;
 mod embed;
 mod tag;
+mod train;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     /// Make, look at and fetch model files.
     #[command(subcommand)]
     Bundle(bundle::BundleCommand),
+    /// Train a tagger on labelled clips.
+    Train(train::TrainCommand),
 }
 
 impl Command {
@@ -60,6 +63,7 @@ impl Command {
             Self::Embed(args) => embed::run(&args, printer),
             Self::Augment(command) => command.run(printer),
             Self::Bundle(command) => command.run(printer),
+            Self::Train(command) => command.run(printer),
         }
     }
 }

@@ -130,7 +130,9 @@ impl RunConfig {
         // The text by itself first: an error in it can then be shown with its line.
         let config: Self = toml::from_str(text).map_err(|error| Error::Line {
             name: name.to_owned(),
-            line: error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count()),
+            line: error
+                .span()
+                .map_or(1, |span| 1 + text[..span.start].matches('\n').count()),
             reason: error.message().trim().replace('\n', "; "),
         })?;
         let config = match overrides {
@@ -200,7 +202,10 @@ impl RunConfig {
                 expected: "must be at least 0".to_owned(),
             });
         }
-        self.data.segment.as_ref().map_or(Ok(()), SegmentConfig::check)
+        self.data
+            .segment
+            .as_ref()
+            .map_or(Ok(()), SegmentConfig::check)
     }
 }
 
@@ -271,12 +276,24 @@ mod tests {
     fn unknown_keys_and_wrong_types_are_named() {
         let message = |text, overrides: &[&str]| parse(text, overrides).unwrap_err().to_string();
         let error = message("\n[train]\nepoch = 3", &[]);
-        assert!(error.starts_with("run.toml:3: unknown field `epoch`"), "{error}");
+        assert!(
+            error.starts_with("run.toml:3: unknown field `epoch`"),
+            "{error}"
+        );
         let error = message("", &["train.epoch=3"]);
-        assert!(error.starts_with("train.epoch is `3`, unknown field `epoch`"), "{error}");
+        assert!(
+            error.starts_with("train.epoch is `3`, unknown field `epoch`"),
+            "{error}"
+        );
         let error = message("", &["train.epochs=many"]);
         assert!(error.starts_with("train.epochs is `many`"), "{error}");
-        assert_eq!(message("", &["train.epochs"]), "set is `train.epochs`, must be `table.key=value`");
-        assert_eq!(message("[train]\nepochs = 0", &[]), "train.epochs is 0, must be at least 1");
+        assert_eq!(
+            message("", &["train.epochs"]),
+            "set is `train.epochs`, must be `table.key=value`"
+        );
+        assert_eq!(
+            message("[train]\nepochs = 0", &[]),
+            "train.epochs is 0, must be at least 1"
+        );
     }
 }

@@ -102,13 +102,20 @@ impl RunDirectory {
         let vocabulary = &manifest.vocabulary;
         let mut header = vec!["clip", "labels"];
         header.extend(vocabulary.names());
-        let rows = clips.iter().zip(scored.scores.chunks(scored.n_classes)).map(|(&clip, scores)| {
-            let clip = &manifest.clips[clip];
-            let labels = clip.labels.iter().flatten().map(|&label| vocabulary.name(label));
-            let mut row = vec![clip.name.clone(), labels.collect::<Vec<_>>().join(",")];
-            row.extend(scores.iter().map(f32::to_string));
-            row
-        });
+        let rows = clips
+            .iter()
+            .zip(scored.scores.chunks(scored.n_classes))
+            .map(|(&clip, scores)| {
+                let clip = &manifest.clips[clip];
+                let labels = clip
+                    .labels
+                    .iter()
+                    .flatten()
+                    .map(|&label| vocabulary.name(label));
+                let mut row = vec![clip.name.clone(), labels.collect::<Vec<_>>().join(",")];
+                row.extend(scores.iter().map(f32::to_string));
+                row
+            });
         self.write_csv("scores.csv", &header, rows)
     }
 
@@ -118,8 +125,15 @@ impl RunDirectory {
         vocabulary: &Vocabulary,
         evaluation: &Evaluation,
     ) -> Result<()> {
-        let header =
-            ["class", "n_clips", "precision", "recall", "f1", "average_precision", "roc_auc"];
+        let header = [
+            "class",
+            "n_clips",
+            "precision",
+            "recall",
+            "f1",
+            "average_precision",
+            "roc_auc",
+        ];
         let number = |value: Option<f64>| value.map_or_else(String::new, |v| v.to_string());
         let rows = evaluation.per_class.iter().map(|class| {
             vec![
@@ -147,7 +161,9 @@ impl RunDirectory {
         for row in rows {
             writer.write_record(row).map_err(broken)?;
         }
-        let bytes = writer.into_inner().map_err(|error| Error::Io(error.into_error()))?;
+        let bytes = writer
+            .into_inner()
+            .map_err(|error| Error::Io(error.into_error()))?;
         replace_file(&self.path.join(name), &bytes)
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 use earmark::Result;
 use earmark::augment::{Augmenter, Material as Sounds};
-use earmark::bundle::provenance::{Origin, Provenance};
-use earmark::bundle::{Activation, Bundle, Metadata, Task, onnx};
+
+use earmark::bundle::{Activation, Bundle, Metadata, Origin, Provenance, Task, onnx};
 use earmark::dataset::{Manifest, SamplerConfig};
 use earmark::model::{Architecture, Weights};
 
@@ -68,7 +68,9 @@ impl Fit<'_> {
         observer: &mut dyn Observer,
     ) -> Result<Fitted> {
         let train = &self.config.train;
-        let (network, random) = self.start.network(&self.architecture, train.seed, &self.device)?;
+        let (network, random) = self
+            .start
+            .network(&self.architecture, train.seed, &self.device)?;
         if !random.is_empty() {
             observer.notice(&format!("start at random: {}", random.join(", ")));
         }
@@ -110,9 +112,14 @@ impl Fit<'_> {
         let examples = ValidationClips::new(self.set, division.training.clone());
         let batch_size = self.config.train.batch_size;
         let embeddings = trainer::embed(&network, &examples, batch_size)?;
-        let targets: Vec<f32> = (0..examples.n_clips()).flat_map(|c| examples.target(c)).collect();
-        let clip_weights: Vec<f32> =
-            division.training.iter().map(|&clip| self.set.weight(clip)).collect();
+        let targets: Vec<f32> = (0..examples.n_clips())
+            .flat_map(|c| examples.target(c))
+            .collect();
+        let clip_weights: Vec<f32> = division
+            .training
+            .iter()
+            .map(|&clip| self.set.weight(clip))
+            .collect();
         let data = Embedded {
             embeddings: &embeddings,
             targets: &targets,
@@ -137,7 +144,10 @@ impl Fit<'_> {
             &self.config.to_toml()?,
             &self.manifest.digest(),
             &architecture,
-            self.start.source.as_ref().map_or("", |source| &source.sha256),
+            self.start
+                .source
+                .as_ref()
+                .map_or("", |source| &source.sha256),
             &format!("{:?} {:?}", division.training, division.validation),
         ]))
     }
@@ -156,7 +166,12 @@ impl Fit<'_> {
         provenance.seed = Some(self.config.train.seed);
         provenance.data_digest = Some(self.manifest.digest());
         provenance.metrics = metrics;
-        let name = self.manifest.root.file_name().unwrap_or_default().to_string_lossy();
+        let name = self
+            .manifest
+            .root
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
         let metadata = Metadata::new(
             format!("{name}-{}", architecture.name),
             self.start.front_end.clone(),

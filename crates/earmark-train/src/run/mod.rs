@@ -10,8 +10,8 @@ mod start;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use earmark::dataset::{CacheOptions, Manifest, Progress, ReadOptions, Split, WaveformCache};
 use earmark::dataset::cache::Precision;
+use earmark::dataset::{CacheOptions, Manifest, Progress, ReadOptions, Split, WaveformCache};
 use earmark::eval::Evaluation;
 use earmark::features::FrontEnd;
 use earmark::{Error, Result};
@@ -101,22 +101,30 @@ pub fn run(
     problems.iter().for_each(|problem| observer.notice(problem));
     let directory = RunDirectory::create(&options.directory)?;
     directory.write_text("config.toml", &config.to_toml()?)?;
-    let set =
-        ClipSet::new(&manifest, &waveforms, front_end, &start.segment, config.data.noisy_weight)?;
+    let set = ClipSet::new(
+        &manifest,
+        &waveforms,
+        front_end,
+        &start.segment,
+        config.data.noisy_weight,
+    )?;
     let architecture = start.architecture(manifest.vocabulary.len())?;
-    directory.write_json("run.json", &Record {
-        code_version: env!("CARGO_PKG_VERSION"),
-        seed,
-        device: options.device.name(),
-        architecture: &architecture.name,
-        n_parameters: architecture.plan()?.n_trained(),
-        data: manifest.root.display().to_string(),
-        data_digest: manifest.digest(),
-        init: start.source.as_ref().map(|source| source.sha256.clone()),
-        n_training_clips: divisions.iter().map(|d| d.training.len()).collect(),
-        n_validation_clips: divisions.iter().map(|d| d.validation.len()).collect(),
-        classes: manifest.vocabulary.names().collect(),
-    })?;
+    directory.write_json(
+        "run.json",
+        &Record {
+            code_version: env!("CARGO_PKG_VERSION"),
+            seed,
+            device: options.device.name(),
+            architecture: &architecture.name,
+            n_parameters: architecture.plan()?.n_trained(),
+            data: manifest.root.display().to_string(),
+            data_digest: manifest.digest(),
+            init: start.source.as_ref().map(|source| source.sha256.clone()),
+            n_training_clips: divisions.iter().map(|d| d.training.len()).collect(),
+            n_validation_clips: divisions.iter().map(|d| d.validation.len()).collect(),
+            classes: manifest.vocabulary.names().collect(),
+        },
+    )?;
     let loss = loss_config(config, &manifest);
     let fit = Fit {
         config,
@@ -200,7 +208,8 @@ impl Gathered {
             folder.write_json("test.json", &evaluation)?;
             self.test = Some(evaluation);
         }
-        fit.bundle(&fitted.network, metrics.clone())?.save(&folder.bundle())?;
+        fit.bundle(&fitted.network, metrics.clone())?
+            .save(&folder.bundle())?;
         self.folds.push(metrics);
         self.bundles.push(folder.bundle());
         Ok(true)
@@ -250,20 +259,33 @@ fn open_data(config: &RunConfig, observer: &mut dyn Observer) -> Result<Manifest
     let mut manifest = Manifest::open_with(path, &options)?;
     manifest.notes.iter().for_each(|note| observer.notice(note));
     for clip in manifest.remove_missing() {
-        observer.notice(&format!("{}: left out: {} is missing", clip.place(), clip.path.display()));
+        observer.notice(&format!(
+            "{}: left out: {} is missing",
+            clip.place(),
+            clip.path.display()
+        ));
     }
     Ok(manifest)
 }
 
 fn cache_folder(config: &RunConfig, options: &RunOptions) -> PathBuf {
-    let beside = || options.directory.parent().unwrap_or(&options.directory).join("cache");
+    let beside = || {
+        options
+            .directory
+            .parent()
+            .unwrap_or(&options.directory)
+            .join("cache")
+    };
     config.data.cache.clone().unwrap_or_else(beside)
 }
 
 /// The configured loss, or the one that fits the labels: negatives and several labels a clip need
 /// scores that do not have to add up to one.
 fn loss_config(config: &RunConfig, manifest: &Manifest) -> LossConfig {
-    let has_negatives = manifest.clips.iter().any(earmark::dataset::Clip::is_negative);
+    let has_negatives = manifest
+        .clips
+        .iter()
+        .any(earmark::dataset::Clip::is_negative);
     let plain = LossConfig::CrossEntropy {
         label_smoothing: 0.0,
     };
@@ -284,7 +306,11 @@ fn class_weights(config: &RunConfig, manifest: &Manifest, division: &Division) -
     let n_classes = manifest.vocabulary.len();
     let mut counts = vec![0usize; n_classes];
     for &clip in &division.training {
-        manifest.clips[clip].labels.iter().flatten().for_each(|&label| counts[label] += 1);
+        manifest.clips[clip]
+            .labels
+            .iter()
+            .flatten()
+            .for_each(|&label| counts[label] += 1);
     }
     let fair = division.training.len() as f64 / n_classes as f64;
     Some(counts.into_iter().map(|n| fair / n.max(1) as f64).collect())
@@ -307,12 +333,7 @@ fn hex(bytes: &[u8]) -> String {
 
 impl Fit<'_> {
     /// The scores of clips.
-    fn score(
-        &self,
-        network: &crate::Network,
-        clips: &[usize],
-        loss: &Loss,
-    ) -> Result<Scored> {
+    fn score(&self, network: &crate::Network, clips: &[usize], loss: &Loss) -> Result<Scored> {
         let examples = ValidationClips::new(self.set, clips.to_vec());
         crate::trainer::score(network, &examples, loss, self.config.train.batch_size)
     }

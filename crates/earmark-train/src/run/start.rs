@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use earmark::bundle::{Bundle, SegmentConfig, SourceFile, onnx};
 use earmark::features::{FrontEnd, FrontEndConfig};
 use earmark::model::efficient_at::{self, Settings};
-use earmark::model::{Architecture, Weights, efficient_at_with};
+use earmark::model::{Architecture, Weights};
 use earmark::{Error, Result};
 use sha2::{Digest, Sha256};
 
@@ -63,7 +63,11 @@ impl Start {
         let weights = onnx::read_weights(bundle.file(), &model, architecture)?;
         Ok(Self {
             front_end: front_end.clone(),
-            segment: config.data.segment.clone().unwrap_or_else(|| metadata.segment.clone()),
+            segment: config
+                .data
+                .segment
+                .clone()
+                .unwrap_or_else(|| metadata.segment.clone()),
             pretrained: Some((architecture.clone(), weights)),
             source: Some(source_file(path, bundle.bytes())),
             architecture: config.model.architecture.clone(),
@@ -77,7 +81,10 @@ impl Start {
             ..SegmentConfig::efficient_at()
         };
         Self {
-            front_end: config.features.clone().unwrap_or_else(FrontEndConfig::efficient_at),
+            front_end: config
+                .features
+                .clone()
+                .unwrap_or_else(FrontEndConfig::efficient_at),
             segment: config.data.segment.clone().unwrap_or_else(default_segment),
             pretrained: None,
             source: None,
@@ -130,7 +137,10 @@ impl Start {
         let untouched = network.load(weights);
         if untouched.len() * 2 > network.parameters().len() {
             return Err(Error::Weights {
-                name: self.source.as_ref().map_or_else(String::new, |s| s.file.clone()),
+                name: self
+                    .source
+                    .as_ref()
+                    .map_or_else(String::new, |s| s.file.clone()),
                 reason: format!(
                     "holds {}, of which {} of {} parameters of {} can be filled",
                     pretrained.name,
@@ -151,7 +161,7 @@ fn named(name: &str, n_classes: usize, n_bands: usize) -> Result<Architecture> {
         .and_then(|tenths| tenths.parse::<u32>().ok())
         .filter(|tenths| (1..=100).contains(tenths));
     match width {
-        Some(tenths) => Ok(efficient_at_with(&Settings {
+        Some(tenths) => Ok(efficient_at::efficient_at_with(&Settings {
             width: f64::from(tenths) / 10.0,
             n_classes,
             n_bands,

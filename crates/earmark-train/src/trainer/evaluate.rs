@@ -86,7 +86,9 @@ pub fn score(
         scored.logits.extend(logits);
         scored.targets.extend(examples.target(clip));
     }
-    scored.mean_loss = loss.evaluate(&scored.logits, &scored.targets, &weights).mean;
+    scored.mean_loss = loss
+        .evaluate(&scored.logits, &scored.targets, &weights)
+        .mean;
     Ok(scored)
 }
 
@@ -94,13 +96,12 @@ pub fn score(
 ///
 /// # Errors
 /// What reading a clip ends in.
-pub fn embed(
-    network: &Network,
-    examples: &dyn Examples,
-    batch_size: usize,
-) -> Result<Vec<f32>> {
+pub fn embed(network: &Network, examples: &dyn Examples, batch_size: usize) -> Result<Vec<f32>> {
     let clips = run_clips(network, examples, Wanted::Embedding, batch_size)?;
-    Ok(clips.iter().flat_map(|clip| mean(&clip.rows, &clip.weights)).collect())
+    Ok(clips
+        .iter()
+        .flat_map(|clip| mean(&clip.rows, &clip.weights))
+        .collect())
 }
 
 /// Runs the segments of all clips, those of equal length together.
@@ -147,7 +148,10 @@ fn run_group(
         return Ok(());
     };
     let shape = [group.len(), first.n_channels, first.n_bands, first.n_frames];
-    let data: Vec<f32> = group.iter().flat_map(|(_, f)| f.data.iter().copied()).collect();
+    let data: Vec<f32> = group
+        .iter()
+        .flat_map(|(_, f)| f.data.iter().copied())
+        .collect();
     let features = Tensor::<4>::from_data(TensorData::new(data, shape), network.device());
     let forward = network.forward(features, &mut Pass::Evaluate);
     let values = host(match wanted {
@@ -165,7 +169,11 @@ fn run_group(
 fn mean(rows: &[Vec<f32>], weights: &[f64]) -> Vec<f32> {
     let total: f64 = weights.iter().sum();
     let column = |i: usize| {
-        let sum: f64 = rows.iter().zip(weights).map(|(row, w)| f64::from(row[i]) * w).sum();
+        let sum: f64 = rows
+            .iter()
+            .zip(weights)
+            .map(|(row, w)| f64::from(row[i]) * w)
+            .sum();
         (sum / total) as f32
     };
     (0..rows[0].len()).map(column).collect()
@@ -173,7 +181,11 @@ fn mean(rows: &[Vec<f32>], weights: &[f64]) -> Vec<f32> {
 
 /// The largest value of every column.
 fn highest(rows: &[Vec<f32>]) -> Vec<f32> {
-    let column = |i: usize| rows.iter().map(|row| row[i]).fold(f32::NEG_INFINITY, f32::max);
+    let column = |i: usize| {
+        rows.iter()
+            .map(|row| row[i])
+            .fold(f32::NEG_INFINITY, f32::max)
+    };
     (0..rows[0].len()).map(column).collect()
 }
 
