@@ -1,4 +1,4 @@
-//! AdamW and SGD over the flat parameters of a [`Network`].
+//! Adam with weight decay and SGD over the flat parameters of a [`Network`].
 //!
 //! The optimizer gets one gradient and one learning rate per parameter, so freezing and
 //! discriminative rates need nothing else. Its arithmetic is element by element, in the order written

@@ -198,7 +198,7 @@ impl Observer for Impatient {
 }
 
 fn accuracy(report: &EpochReport) -> f64 {
-    report.figures[0].value.unwrap()
+    report.figures[0].value.expect("accuracy is defined")
 }
 
 #[test]

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use earmark::dataset::cache::Precision;
-use earmark::dataset::{CacheOptions, Manifest, Progress, ReadOptions, Split, WaveformCache};
+use earmark::dataset::{
+    CacheOptions, Manifest, Progress, ReadOptions, Split, Vocabulary, WaveformCache,
+};
 use earmark::eval::Evaluation;
 use earmark::features::FrontEnd;
 use earmark::{Error, Result};
@@ -29,6 +31,9 @@ use crate::trainer::{ClassWeights, Scored};
 use division::Division;
 use fit::{Fit, Fitted};
 use start::Start;
+
+/// Missing clips that are named before the others are only counted.
+const N_SHOWN: usize = 5;
 
 /// Where a run runs and writes.
 #[derive(Debug, Clone)]
@@ -258,14 +263,47 @@ fn open_data(config: &RunConfig, observer: &mut dyn Observer) -> Result<Manifest
     };
     let mut manifest = Manifest::open_with(path, &options)?;
     manifest.notes.iter().for_each(|note| observer.notice(note));
-    for clip in manifest.remove_missing() {
+    let missing: Vec<String> = manifest
+        .remove_missing()
+        .iter()
+        .map(|clip| {
+            format!(
+                "{}: left out: {} is missing",
+                clip.place(),
+                clip.path.display()
+            )
+        })
+        .collect();
+    missing
+        .iter()
+        .take(N_SHOWN)
+        .for_each(|line| observer.notice(line));
+    if missing.len() > N_SHOWN {
         observer.notice(&format!(
-            "{}: left out: {} is missing",
-            clip.place(),
-            clip.path.display()
+            "and {} more clips are missing",
+            missing.len() - N_SHOWN
         ));
     }
-    Ok(manifest)
+    without_empty_classes(manifest, observer)
+}
+
+/// Leaves out the classes that no clip has: nothing could teach them.
+fn without_empty_classes(manifest: Manifest, observer: &mut dyn Observer) -> Result<Manifest> {
+    let mut present = vec![false; manifest.vocabulary.len()];
+    for (_, labels) in manifest.labelled() {
+        labels.iter().for_each(|&label| present[label] = true);
+    }
+    let classes = manifest.vocabulary.classes().iter().zip(&present);
+    let kept: Vec<_> = classes
+        .filter(|(_, present)| **present)
+        .map(|(c, _)| c.clone())
+        .collect();
+    let n_empty = manifest.vocabulary.len() - kept.len();
+    if n_empty == 0 {
+        return Ok(manifest);
+    }
+    observer.notice(&format!("{n_empty} classes without any clip are left out"));
+    manifest.in_vocabulary(&Vocabulary::new(kept)?)
 }
 
 fn cache_folder(config: &RunConfig, options: &RunOptions) -> PathBuf {

@@ -16,7 +16,7 @@ pub struct TrainConfig {
     pub epochs: usize,
     /// Clips in a batch, at least 1. Batch normalisation wants 8 or more.
     pub batch_size: usize,
-    /// The highest learning rate, of the head, above 0. AdamW: around 1e-3 from scratch.
+    /// The highest learning rate, of the head, above 0. Adam: around 1e-3 from scratch.
     pub learning_rate: f64,
     /// The first block's learning rate as a share of the head's; the blocks between lie on a
     /// geometric series. 1 trains all alike; fine-tuning often wants 0.1.

@@ -128,8 +128,8 @@ impl State {
         let mut averages = Vec::new();
         let mut best = self.network.clone();
         let mut has_best = false;
-        for i in 0..parameters.len() {
-            let value = take("value", i)?.ok_or_else(|| saved.missing(&parameters[i].name))?;
+        for (i, parameter) in parameters.iter().enumerate() {
+            let value = take("value", i)?.ok_or_else(|| saved.missing(&parameter.name))?;
             self.network.set_value(i, value);
             memory.push(Memory {
                 n_steps: numbers.n_steps.get(i).copied().unwrap_or(0),

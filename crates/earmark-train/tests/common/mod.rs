@@ -7,6 +7,8 @@
 )]
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
+pub(crate) mod networks;
+
 use std::path::{Path, PathBuf};
 
 /// The folder with reference data beside the checkout, if there is one.

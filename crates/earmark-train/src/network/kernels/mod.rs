@@ -2,7 +2,7 @@
 //!
 //! Burn's CPU backend has no kernel for the gradients of a depthwise convolution and composes batch
 //! normalisation of a dozen passes over the map. These two take most of the time of a step of a
-//! MobileNet, so they are written out here, on plain slices, and take part in Burn's autodiff as a
+//! `MobileNet`, so they are written out here, on plain slices, and take part in Burn's autodiff as a
 //! backend extension. Other devices keep Burn's operations.
 //!
 //! Every map is `[batch, channel, band, frame]`, contiguous. Work is spread over planes
@@ -96,7 +96,7 @@ pub(super) fn normalise(
     let statistics = normalise::statistics(&data);
     let statistics = TensorData::new(statistics, [2, channel]);
     let statistics = Tensor::<2>::from_data(statistics, &device);
-    let row = |i: usize| statistics.clone().slice([i..i + 1]).reshape([channel]);
+    let row = |i: usize| statistics.clone().narrow(0, i, 1).reshape([channel]);
     let (mean, variance) = (row(0), row(1));
     let output = Tensor::from_dispatch(<Dispatch as Kernels>::normalise(
         x.into_dispatch(),
