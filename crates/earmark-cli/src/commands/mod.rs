@@ -8,7 +8,6 @@ mod augment;
 pub(crate) mod bundle;
 mod embed;
 mod tag;
-mod train;
 
 use std::process::ExitCode;
 
@@ -51,8 +50,6 @@ pub(crate) enum Command {
     /// Make, look at and fetch model files.
     #[command(subcommand)]
     Bundle(bundle::BundleCommand),
-    /// Train a tagger on labelled clips.
-    Train(train::TrainCommand),
 }
 
 impl Command {
@@ -63,7 +60,6 @@ impl Command {
             Self::Embed(args) => embed::run(&args, printer),
             Self::Augment(command) => command.run(printer),
             Self::Bundle(command) => command.run(printer),
-            Self::Train(command) => command.run(printer),
         }
     }
 }
