@@ -202,3 +202,15 @@ fn the_list_has_every_public_width() {
     assert_eq!(value[2]["size"], 4_066_513);
     assert_eq!(value[2]["state"], "absent");
 }
+
+#[test]
+fn export_writes_a_graph_that_takes_the_waveform() {
+    let folder = with_bundle();
+    let message = refused(folder.path(), &["export", "small.onnx", "-o", "w.onnx"]);
+    assert!(message.contains("--waveform"), "{message}");
+    let args = ["export", "small.onnx", "--waveform", "-o", "w.onnx"];
+    let ran = run(folder.path(), &args);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{ran:?}");
+    let ran = run(folder.path(), &["info", "w.onnx"]);
+    assert!(ran.stdout.contains("waveform at 32000 Hz"), "{ran:?}");
+}

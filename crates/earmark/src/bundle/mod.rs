@@ -22,6 +22,7 @@ mod provenance;
 mod registry;
 mod segment;
 mod tensors;
+mod waveform;
 mod wrap;
 
 use std::path::Path;

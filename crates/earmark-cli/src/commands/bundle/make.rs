@@ -1,4 +1,4 @@
-//! `earmark bundle import | wrap`: bundles from other programs' files.
+//! `earmark bundle import | wrap | export`: bundles from other programs' files, and for them.
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,7 @@ use earmark::bundle::{
 };
 use earmark::dataset::Vocabulary;
 
+use super::ModelStore;
 use super::card::grouped;
 use crate::printer::Printer;
 
@@ -91,6 +92,34 @@ pub(crate) struct WrapArgs {
 impl WrapArgs {
     pub(super) fn run(self, printer: &Printer) -> anyhow::Result<()> {
         let bundle = wrap(&self.model, &WrapConfig::open(&self.config)?)?;
+        save(&bundle, &self.output, printer)
+    }
+}
+
+/// Arguments of `bundle export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// A bundle, or the name of a fetched model.
+    model: String,
+
+    /// Put the front end into the graph: waveform in, scores out. For phones and browsers.
+    #[arg(long)]
+    waveform: bool,
+
+    /// The ONNX file to write.
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+
+    #[command(flatten)]
+    store: ModelStore,
+}
+
+impl ExportArgs {
+    pub(super) fn run(self, printer: &Printer) -> anyhow::Result<()> {
+        if !self.waveform {
+            anyhow::bail!("nothing says what to write, expected --waveform");
+        }
+        let bundle = self.store.open(&self.model)?.to_waveform()?;
         save(&bundle, &self.output, printer)
     }
 }

@@ -19,6 +19,8 @@ pub(crate) enum BundleCommand {
     Import(make::ImportArgs),
     /// Make a bundle of another program's ONNX tagger.
     Wrap(make::WrapArgs),
+    /// Write a self-contained ONNX file for other programs.
+    Export(make::ExportArgs),
     /// Show what a bundle says about itself.
     Info(InfoArgs),
     /// Fetch a model by name, verify it, and keep it for offline use.
@@ -33,6 +35,7 @@ impl BundleCommand {
         match self {
             Self::Import(args) => args.run(printer)?,
             Self::Wrap(args) => args.run(printer)?,
+            Self::Export(args) => args.run(printer)?,
             Self::Info(args) => args.run(printer)?,
             Self::Pull(args) => args.run(printer)?,
             Self::List(args) => args.run(printer)?,
