@@ -6,7 +6,9 @@
 
 mod augment;
 pub(crate) mod bundle;
+mod dataset;
 mod embed;
+mod score;
 mod tag;
 
 use std::process::ExitCode;
@@ -50,6 +52,11 @@ pub(crate) enum Command {
     /// Make, look at and fetch model files.
     #[command(subcommand)]
     Bundle(bundle::BundleCommand),
+    /// Look at labelled sounds: what there is, what is wrong, folds.
+    #[command(subcommand)]
+    Dataset(dataset::DatasetCommand),
+    /// Score a challenge submission against the truth.
+    Score(score::ScoreArgs),
 }
 
 impl Command {
@@ -60,6 +67,8 @@ impl Command {
             Self::Embed(args) => embed::run(&args, printer),
             Self::Augment(command) => command.run(printer),
             Self::Bundle(command) => command.run(printer),
+            Self::Dataset(command) => command.run(printer),
+            Self::Score(args) => args.run(printer),
         }
     }
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
-use earmark::eval::challenge::{Figures, Metric, ScoreCard, ScoreOptions, Submission, Truth, score};
+use earmark::eval::challenge::{
+    Figures, Metric, ScoreCard, ScoreOptions, Submission, Truth, score,
+};
 
 use super::Outcome;
 use super::bundle::Format;
@@ -40,7 +42,9 @@ impl ScoreArgs {
     pub(crate) fn run(self, printer: &Printer) -> anyhow::Result<Outcome> {
         let truth = Truth::read(&self.truth)?;
         let submission = Submission::read(&self.submission)?;
-        let options = ScoreOptions { ignore_unlisted: self.ignore_unlisted };
+        let options = ScoreOptions {
+            ignore_unlisted: self.ignore_unlisted,
+        };
         let card = score(&submission, &truth, &options)?;
         for note in &card.notes {
             printer.note(note);
@@ -91,9 +95,16 @@ fn table(heading: &str, rows: &[Figures], metric: Metric) -> Vec<String> {
         ],
         Metric::Lwlrap => &[("lwlrap", |row| row.lwlrap)],
     };
-    let columns: Vec<&Column> =
-        columns.iter().filter(|(_, get)| rows.iter().any(|row| get(row).is_some())).collect();
-    let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).max(heading.len());
+    let columns: Vec<&Column> = columns
+        .iter()
+        .filter(|(_, get)| rows.iter().any(|row| get(row).is_some()))
+        .collect();
+    let width = rows
+        .iter()
+        .map(|row| row.name.chars().count())
+        .max()
+        .unwrap_or(0)
+        .max(heading.len());
     let mut head = format!("{heading:width$}  {:>6}", "clips");
     for (name, _) in &columns {
         head.push_str(&format!("  {name:>8}"));
@@ -129,7 +140,11 @@ mod tests {
         };
         let card = ScoreCard {
             metric: Metric::MapAt3,
-            parts: vec![part("Public", 0.807_309), part("Private", 0.75), part("Overall", 0.76)],
+            parts: vec![
+                part("Public", 0.807_309),
+                part("Private", 0.75),
+                part("Overall", 0.76),
+            ],
             per_class: vec![],
             notes: vec![],
         };

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::audio::{AudioStream, OpenOptions, Waveform};
+use crate::{Error, Result};
+
 /// Which part of a data set a clip belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -97,5 +100,25 @@ impl Clip {
             Some(origin) => format!("{}:{}", origin.file, origin.line),
             None => self.name.clone(),
         }
+    }
+
+    /// Decodes the clip, mixed to one channel: the file, or its stretch.
+    ///
+    /// # Errors
+    /// What the decoder says of the file, or [`Error::Dataset`] for a stretch behind its end.
+    pub fn read(&self, options: &OpenOptions) -> Result<Waveform> {
+        let sample_rate = AudioStream::open(self.path.as_path(), options)?.sample_rate();
+        let mut samples = Err(Error::Dataset {
+            path: self.path.clone(),
+            reason: "nothing to decode".to_owned(),
+        });
+        super::cache::read_stretches(&self.path, options, &[self.stretch_secs], |_, found| {
+            samples = found;
+            true
+        })?;
+        Ok(Waveform {
+            samples: samples?,
+            sample_rate,
+        })
     }
 }

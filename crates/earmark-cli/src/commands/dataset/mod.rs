@@ -58,7 +58,11 @@ pub(crate) struct DatasetArgs {
 impl DatasetArgs {
     /// Reads the data set.
     pub(crate) fn open(&self) -> earmark::Result<Manifest> {
-        let vocabulary = self.vocabulary.as_deref().map(Vocabulary::from_csv).transpose()?;
+        let vocabulary = self
+            .vocabulary
+            .as_deref()
+            .map(Vocabulary::from_csv)
+            .transpose()?;
         let options = ReadOptions {
             layout: self.layout,
             vocabulary,
@@ -83,7 +87,12 @@ impl<'a> ClipProgress<'a> {
     /// When Ctrl-C cannot be listened for.
     pub(crate) fn new(printer: &'a Printer, what: &'static str) -> anyhow::Result<Self> {
         let stop = crate::interrupt::stop_flag()?;
-        Ok(Self { printer, what, done: AtomicU64::new(0), stop })
+        Ok(Self {
+            printer,
+            what,
+            done: AtomicU64::new(0),
+            stop,
+        })
     }
 }
 

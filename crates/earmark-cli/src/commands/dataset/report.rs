@@ -75,7 +75,11 @@ impl Info {
         let splits = [Split::Train, Split::Validation, Split::Test]
             .into_iter()
             .map(|split| {
-                let n_clips = manifest.clips.iter().filter(|clip| clip.split == split).count();
+                let n_clips = manifest
+                    .clips
+                    .iter()
+                    .filter(|clip| clip.split == split)
+                    .count();
                 (split.as_str(), n_clips)
             })
             .filter(|(_, n_clips)| *n_clips > 0)
@@ -91,8 +95,11 @@ impl Info {
             n_classes: manifest.vocabulary.len(),
             multi_label: manifest.is_multi_label(),
             splits,
-            folds: folds
-                .map(|folds| (0..folds.len()).map(|fold| folds.validation(fold).len()).collect()),
+            folds: folds.map(|folds| {
+                (0..folds.len())
+                    .map(|fold| folds.validation(fold).len())
+                    .collect()
+            }),
             durations: header_durations(manifest),
             digest: manifest.digest(),
             notes: manifest.notes.clone(),
@@ -101,7 +108,11 @@ impl Info {
     }
 
     fn lines(&self) -> Vec<String> {
-        let labels = if self.multi_label { "several labels per clip" } else { "one label per clip" };
+        let labels = if self.multi_label {
+            "several labels per clip"
+        } else {
+            "one label per clip"
+        };
         let mut lines = vec![
             format!("{}: {} layout", self.path.display(), self.layout),
             format!(
@@ -109,11 +120,19 @@ impl Info {
                 self.n_clips, self.n_missing, self.n_unlisted, self.n_classes
             ),
         ];
-        let splits: Vec<String> = self.splits.iter().map(|(name, n)| format!("{name} {n}")).collect();
+        let splits: Vec<String> = self
+            .splits
+            .iter()
+            .map(|(name, n)| format!("{name} {n}"))
+            .collect();
         lines.push(format!("splits: {}", splits.join(", ")));
         if let Some(folds) = &self.folds {
             let sizes: Vec<String> = folds.iter().map(ToString::to_string).collect();
-            lines.push(format!("folds: {} with {} clips", folds.len(), sizes.join(", ")));
+            lines.push(format!(
+                "folds: {} with {} clips",
+                folds.len(),
+                sizes.join(", ")
+            ));
         }
         if let Some(durations) = &self.durations {
             lines.push(duration_line(durations));
@@ -130,8 +149,13 @@ impl InfoArgs {
     pub(crate) fn run(self, printer: &Printer) -> anyhow::Result<Outcome> {
         let info = Info::of(&self.dataset.open()?);
         match self.format {
-            Format::Json => printer.line(serde_json::to_string_pretty(&info).context("writing JSON")?)?,
-            Format::Text => info.lines().into_iter().try_for_each(|line| printer.line(line))?,
+            Format::Json => {
+                printer.line(serde_json::to_string_pretty(&info).context("writing JSON")?)?
+            }
+            Format::Text => info
+                .lines()
+                .into_iter()
+                .try_for_each(|line| printer.line(line))?,
         }
         Ok(Outcome::Done)
     }
@@ -144,7 +168,8 @@ fn header_durations(manifest: &Manifest) -> Option<Durations> {
         .par_iter()
         .filter_map(|clip| {
             let whole = || {
-                let stream = AudioStream::open(clip.path.as_path(), &OpenOptions::default()).ok()?;
+                let stream =
+                    AudioStream::open(clip.path.as_path(), &OpenOptions::default()).ok()?;
                 stream.info().duration_secs
             };
             match clip.stretch_secs {
@@ -194,12 +219,26 @@ fn class_table(counts: &[ClassCount]) -> Vec<String> {
         ("test", |count| count.test),
         ("sources", |count| count.sources),
     ];
-    let shown: Vec<&Column> =
-        columns.iter().filter(|(_, get)| counts.iter().any(|count| get(count) > 0)).collect();
-    let width = counts.iter().map(|count| count.class.chars().count()).max().unwrap_or(0).max(5);
+    let shown: Vec<&Column> = columns
+        .iter()
+        .filter(|(_, get)| counts.iter().any(|count| get(count) > 0))
+        .collect();
+    let width = counts
+        .iter()
+        .map(|count| count.class.chars().count())
+        .max()
+        .unwrap_or(0)
+        .max(5);
     let mut head = format!("{:width$}", "class");
-    shown.iter().for_each(|(name, _)| head.push_str(&format!("  {name:>7}")));
-    let most = counts.iter().map(|count| count.train).max().unwrap_or(0).max(1);
+    shown
+        .iter()
+        .for_each(|(name, _)| head.push_str(&format!("  {name:>7}")));
+    let most = counts
+        .iter()
+        .map(|count| count.train)
+        .max()
+        .unwrap_or(0)
+        .max(1);
     let body = counts.iter().map(|count| {
         let mut line = format!("{:width$}", count.class);
         for (name, get) in &shown {
@@ -241,7 +280,11 @@ impl CheckArgs {
             Format::Text => self.print(printer, &manifest, &problems, durations)?,
         }
         let failed = problems.iter().any(|problem| problem.level == Level::Error);
-        Ok(if failed { Outcome::SomeFailed } else { Outcome::Done })
+        Ok(if failed {
+            Outcome::SomeFailed
+        } else {
+            Outcome::Done
+        })
     }
 
     fn print(
@@ -270,7 +313,12 @@ impl CheckArgs {
         if let Some(durations) = durations {
             printer.line(duration_line(&durations))?;
         }
-        let count = |level| problems.iter().filter(|problem| problem.level == level).count();
+        let count = |level| {
+            problems
+                .iter()
+                .filter(|problem| problem.level == level)
+                .count()
+        };
         printer.line(format!(
             "{}: {} clips, {} classes; {} errors, {} warnings",
             manifest.root.display(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use earmark::dataset::{Clip, Folds, Manifest, Quality, Split};
+use earmark::dataset::{Clip, Folds, Manifest, Quality};
 
 use super::super::Outcome;
 use super::DatasetArgs;
@@ -51,7 +51,10 @@ impl SplitArgs {
         let mut manifest = self.dataset.open()?;
         let missing = manifest.remove_missing();
         if !missing.is_empty() {
-            printer.note(format!("{} listed files do not exist and are left out", missing.len()));
+            printer.note(format!(
+                "{} listed files do not exist and are left out",
+                missing.len()
+            ));
         }
         let folds = match self.rule {
             Rule::Auto => Folds::automatic(&manifest, self.folds, self.seed),
@@ -63,7 +66,10 @@ impl SplitArgs {
         }
         let torn = folds.torn_sources(&manifest);
         if !torn.is_empty() {
-            printer.note(format!("warning: {} sources have clips in several folds", torn.len()));
+            printer.note(format!(
+                "warning: {} sources have clips in several folds",
+                torn.len()
+            ));
         }
         let here = std::env::current_dir().context("the current folder")?;
         let table_path = here.join(self.output.as_deref().unwrap_or(Path::new("folds.csv")));
@@ -72,9 +78,14 @@ impl SplitArgs {
             Some(output) => earmark::bundle::write_atomically(output, &table)?,
             None => std::io::Write::write_all(&mut printer.stdout(), &table)?,
         }
-        let sizes: Vec<String> =
-            (0..folds.len()).map(|fold| folds.validation(fold).len().to_string()).collect();
-        printer.note(format!("{} folds with {} clips", folds.len(), sizes.join(", ")));
+        let sizes: Vec<String> = (0..folds.len())
+            .map(|fold| folds.validation(fold).len().to_string())
+            .collect();
+        printer.note(format!(
+            "{} folds with {} clips",
+            folds.len(),
+            sizes.join(", ")
+        ));
         Ok(Outcome::Done)
     }
 }
@@ -82,20 +93,32 @@ impl SplitArgs {
 /// The table: one row per labelled clip.
 fn table(manifest: &Manifest, folds: &Folds, folder: &Path) -> anyhow::Result<Vec<u8>> {
     let mut table = csv::Writer::from_writer(Vec::new());
-    table.write_record(["path", "label", "fold", "split", "source", "quality", "weight", "start", "end"])?;
+    table.write_record([
+        "path", "label", "fold", "split", "source", "quality", "weight", "start", "end",
+    ])?;
     for (at, labels) in manifest.labelled() {
         let clip = &manifest.clips[at];
         let path = std::path::absolute(&clip.path).context("a clip's path")?;
-        let path = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
-        let fold = folds.parts()[at].map(|fold| fold.to_string()).unwrap_or_default();
+        let path = path
+            .strip_prefix(folder)
+            .unwrap_or(&path)
+            .to_string_lossy()
+            .into_owned();
+        let fold = folds.parts()[at]
+            .map(|fold| fold.to_string())
+            .unwrap_or_default();
         let (start, end) = times(clip);
         table.write_record([
-            &path,
+            path.as_str(),
             &label_field(manifest, labels),
             &fold,
             clip.split.as_str(),
             clip.source.as_deref().unwrap_or_default(),
-            if clip.quality == Quality::Noisy { "noisy" } else { "curated" },
+            if clip.quality == Quality::Noisy {
+                "noisy"
+            } else {
+                "curated"
+            },
             &clip.weight.to_string(),
             &start,
             &end,
@@ -107,7 +130,10 @@ fn table(manifest: &Manifest, folds: &Folds, folder: &Path) -> anyhow::Result<Ve
 /// Labels separated by semicolons; a name with a comma is closed by one, so that reading the table
 /// does not take the comma for a separator.
 fn label_field(manifest: &Manifest, labels: &[usize]) -> String {
-    let names: Vec<&str> = labels.iter().map(|label| manifest.vocabulary.name(*label)).collect();
+    let names: Vec<&str> = labels
+        .iter()
+        .map(|label| manifest.vocabulary.name(*label))
+        .collect();
     match names.as_slice() {
         [] => "_background".to_owned(),
         names if names.iter().any(|name| name.contains(',')) => names.join(";") + ";",
@@ -125,12 +151,20 @@ fn times(clip: &Clip) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
+    use earmark::dataset::Split;
+
     use super::*;
 
     #[test]
     fn the_table_reads_back_as_the_same_data_set() {
         let root = tempfile::tempdir().unwrap();
-        for path in ["bird, small/a.wav", "bird, small/b.wav", "dog/c.wav", "dog/d.wav", "noise/n.wav"] {
+        for path in [
+            "bird, small/a.wav",
+            "bird, small/b.wav",
+            "dog/c.wav",
+            "dog/d.wav",
+            "noise/n.wav",
+        ] {
             let path = root.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "").unwrap();
@@ -142,7 +176,8 @@ mod tests {
         let again = Manifest::open(&csv).unwrap();
         assert_eq!(again.vocabulary, set.vocabulary);
         assert_eq!(Folds::given(&again).unwrap().parts(), folds.parts());
-        let labels = |set: &Manifest| -> Vec<_> { set.clips.iter().map(|c| c.labels.clone()).collect() };
+        let labels =
+            |set: &Manifest| -> Vec<_> { set.clips.iter().map(|c| c.labels.clone()).collect() };
         assert_eq!(labels(&again), labels(&set));
         assert_eq!(again.clips[0].path, root.path().join("bird, small/a.wav"));
         assert_eq!(again.clips[0].split, Split::Train);
