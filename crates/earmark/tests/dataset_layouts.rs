@@ -1,5 +1,10 @@
 //! Every known data set, as its makers lay it out, is recognised and read into the same kind of list.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot read its files has failed"
+)]
+
 use std::path::Path;
 
 use earmark::Error;

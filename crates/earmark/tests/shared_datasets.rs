@@ -1,6 +1,12 @@
 //! Real data sets are read as their makers describe them. Needs `../shared` beside the checkout, or
 //! `EARMARK_SHARED`.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot read its files has failed"
+)]
+#![allow(clippy::print_stdout, reason = "a skipped test says so loudly")]
+
 use std::path::{Path, PathBuf};
 
 use earmark::dataset::{Folds, Layout, Manifest, Quality, check};

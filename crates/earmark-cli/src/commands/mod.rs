@@ -8,6 +8,7 @@ mod augment;
 pub(crate) mod bundle;
 mod dataset;
 mod embed;
+mod evaluate;
 mod score;
 mod tag;
 
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     /// Look at labelled sounds: what there is, what is wrong, folds.
     #[command(subcommand)]
     Dataset(dataset::DatasetCommand),
+    /// Judge a model on labelled clips: every figure, intervals, a page with plots.
+    Evaluate(Box<evaluate::EvaluateArgs>),
     /// Score a challenge submission against the truth.
     Score(score::ScoreArgs),
 }
@@ -68,6 +71,7 @@ impl Command {
             Self::Augment(command) => command.run(printer),
             Self::Bundle(command) => command.run(printer),
             Self::Dataset(command) => command.run(printer),
+            Self::Evaluate(args) => evaluate::run(&args, printer),
             Self::Score(args) => args.run(printer),
         }
     }

@@ -172,9 +172,9 @@ fn listed_twice(manifest: &Manifest, problems: &mut Vec<Problem>) {
                 let other: &Clip = place.get();
                 let both = format!("{}: {} and {}", clip.name, other.place(), clip.place());
                 if other.split == clip.split {
-                    twice.push(both)
+                    twice.push(both);
                 } else {
-                    torn.push(both)
+                    torn.push(both);
                 }
             }
         }

@@ -159,9 +159,9 @@ impl Manifest {
         let (mut kept, mut removed) = (Vec::new(), Vec::new());
         for (at, clip) in std::mem::take(&mut self.clips).into_iter().enumerate() {
             if missing.contains(&at) {
-                removed.push(clip)
+                removed.push(clip);
             } else {
-                kept.push(clip)
+                kept.push(clip);
             }
         }
         self.clips = kept;

@@ -150,7 +150,7 @@ impl InfoArgs {
         let info = Info::of(&self.dataset.open()?);
         match self.format {
             Format::Json => {
-                printer.line(serde_json::to_string_pretty(&info).context("writing JSON")?)?
+                printer.line(serde_json::to_string_pretty(&info).context("writing JSON")?)?;
             }
             Format::Text => info
                 .lines()

@@ -76,7 +76,7 @@ impl SplitArgs {
         let table = table(&manifest, &folds, table_path.parent().unwrap_or(&here))?;
         match &self.output {
             Some(output) => earmark::bundle::write_atomically(output, &table)?,
-            None => std::io::Write::write_all(&mut printer.stdout(), &table)?,
+            None => std::io::Write::write_all(&mut Printer::stdout(), &table)?,
         }
         let sizes: Vec<String> = (0..folds.len())
             .map(|fold| folds.validation(fold).len().to_string())

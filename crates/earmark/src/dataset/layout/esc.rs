@@ -11,7 +11,7 @@ pub(super) fn find_table(root: &Path) -> Option<PathBuf> {
     first_file(root, &["meta/esc50.csv", "esc50.csv"])
 }
 
-/// Reads ESC-50: filename, fold, target, category, esc10, src_file, take.
+/// Reads ESC-50: `filename`, `fold`, `target`, `category`, `src_file`.
 pub(super) fn read_table(root: &Path) -> Result<Listing> {
     let path = find_table(root).ok_or_else(|| Error::Missing {
         path: root.join("meta/esc50.csv"),

@@ -37,7 +37,7 @@ pub enum Layout {
     Urbansound8k,
     /// FSD50K: `FSD50K.ground_truth/dev.csv`.
     Fsd50k,
-    /// AudioSet: segment tables with YouTube ids.
+    /// AudioSet: segment tables with `YouTube` ids.
     Audioset,
     /// A table with the columns `path` and `label`.
     Table,

@@ -12,7 +12,7 @@ pub(super) fn find_table(root: &Path) -> Option<PathBuf> {
     first_file(root, &["metadata/UrbanSound8K.csv", "UrbanSound8K.csv"])
 }
 
-/// Reads slice_file_name, fsID, fold, classID, class. The columns `start` and `end` tell where in the
+/// Reads `slice_file_name`, `fsID`, `fold`, `classID`, `class`. The columns `start` and `end` tell where in the
 /// original recording a slice was; the slices are cut already.
 pub(super) fn read(root: &Path) -> Result<Listing> {
     let path = find_table(root).ok_or_else(|| Error::Missing {
