@@ -97,8 +97,9 @@ pub enum Error {
         settings: String,
     },
 
-    /// A front end with statistics over the whole clip cannot work on a stream.
-    #[error("the front end needs the whole clip because of {settings}, it cannot stream")]
+    /// A front end with statistics over the whole clip works on no stream, and tells nothing from a
+    /// clip's length alone.
+    #[error("the front end needs the whole clip because of {settings}")]
     NeedsWholeClip {
         /// The settings that need the whole clip.
         settings: String,

@@ -12,8 +12,8 @@ mod support;
 use std::path::Path;
 
 use earmark::features::{
-    BinValue, ClipReference, DecibelConfig, FrequencyAxis, FrontEnd, FrontEndConfig, LogConfig,
-    Loudness, MelBank, MelConfig, MelNorm, MelScale, Padding, Reference, Representation,
+    BinValue, ClipConfig, ClipReference, DecibelConfig, FrequencyAxis, FrontEnd, FrontEndConfig,
+    LogConfig, Loudness, MelBank, MelConfig, MelNorm, MelScale, Padding, Reference, Representation,
     SpectrogramConfig, StftConfig, WindowPlacement,
 };
 use support::{Array, npy, shared};
@@ -23,6 +23,7 @@ const SIGNALS: [&str; 5] = ["chirp", "twotone", "impulses", "noise", "burst"];
 fn front_end(sample_rate: u32, spectrogram: SpectrogramConfig) -> FrontEnd {
     FrontEnd::new(&FrontEndConfig {
         sample_rate,
+        clip: ClipConfig::default(),
         channels: vec![Representation::Spectrogram(spectrogram).into()],
     })
     .unwrap()

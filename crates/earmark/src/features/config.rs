@@ -5,10 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::clip::ClipConfig;
+use super::high_resolution::HighResolutionConfig;
 use super::spectrogram_config::{
     BinValue, FirstSample, FrequencyAxis, LogConfig, Loudness, MelConfig, Padding, PreEmphasis,
     SpectrogramConfig, StftConfig, WindowConfig, WindowShape, WindowSymmetry,
 };
+use super::statistics::StatisticsConfig;
+use super::step::Step;
 
 /// A front end: which rate, and which representations become the channels.
 ///
@@ -35,6 +39,9 @@ use super::spectrogram_config::{
 pub struct FrontEndConfig {
     /// Samples per second of the waveforms that it takes, in Hz.
     pub sample_rate: u32,
+    /// What is done to the waveform first.
+    #[serde(default, skip_serializing_if = "ClipConfig::is_nothing")]
+    pub clip: ClipConfig,
     /// The channels of the result, in order; at least one, all of the same size.
     pub channels: Vec<ChannelConfig>,
 }
@@ -63,44 +70,14 @@ impl From<Representation> for ChannelConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Representation {
+    /// The samples themselves: one band, a frame per sample.
+    Waveform,
     /// A time-frequency picture.
     Spectrogram(SpectrogramConfig),
-}
-
-/// One step of arithmetic on a representation.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Step {
-    /// `(x + add) / divide`.
-    Scale {
-        /// Added first.
-        #[serde(default)]
-        add: f64,
-        /// Divides the sum; not 0.
-        #[serde(default = "one")]
-        divide: f64,
-    },
-    /// `(x - mean) / (deviation + epsilon)` over all values of the clip. Needs the whole clip.
-    Standardise {
-        /// Added to the standard deviation, above 0, so that a constant clip becomes zeros.
-        epsilon: f64,
-    },
-    /// Moves the clip's smallest value to `low` and its largest to `high`. A clip whose values lie
-    /// within `epsilon` becomes `low` everywhere. Needs the whole clip.
-    MinMax {
-        /// The new smallest value.
-        low: f64,
-        /// The new largest value, above `low`.
-        high: f64,
-        /// The least range of values that is stretched, above 0.
-        epsilon: f64,
-    },
-    /// Drops the digits after the point, as storing as an integer does.
-    Truncate,
-}
-
-fn one() -> f64 {
-    1.0
+    /// A high-resolution time-frequency picture. Needs the whole clip.
+    HighResolution(HighResolutionConfig),
+    /// Numbers that describe the clip as a whole: one frame. Needs the whole clip.
+    Statistics(StatisticsConfig),
 }
 
 impl FrontEndConfig {
@@ -135,6 +112,7 @@ impl FrontEndConfig {
         };
         Self {
             sample_rate: 32_000,
+            clip: ClipConfig::default(),
             channels: vec![ChannelConfig {
                 of: Representation::Spectrogram(log_mel),
                 steps: vec![Step::Scale {

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
 use super::Features;
 use super::check;
+use super::clip::ClipShaper;
 use super::config::{ChannelConfig, FrontEndConfig, Representation};
 use super::matrix::Matrix;
-use super::spectrogram::{Spectrogram, SpectrogramStream};
-use super::spectrogram_config::SpectrogramConfig;
+use super::source::Source;
 use super::stage::{Chain, Stage};
 use super::stream::FeatureStream;
 use crate::{Error, Result};
@@ -41,7 +44,8 @@ pub struct FrontEnd(pub(crate) Arc<Compiled>);
 #[derive(Debug)]
 pub(crate) struct Compiled {
     config: FrontEndConfig,
-    pub(crate) sources: Vec<Arc<Spectrogram>>,
+    shaper: ClipShaper,
+    pub(crate) sources: Vec<Source>,
     pub(crate) channels: Vec<Channel>,
     n_bands: usize,
 }
@@ -52,6 +56,22 @@ pub(crate) struct Channel {
     /// The index of its representation among the sources; channels may share one.
     pub(crate) source: usize,
     pub(crate) stages: Vec<Stage>,
+    n_bands: usize,
+}
+
+impl Compiled {
+    /// The number of frames of a channel, or `None` for a clip too short for it.
+    fn n_frames(&self, channel: &Channel, n_samples: usize) -> Option<usize> {
+        let n_frames = self.sources[channel.source].n_frames(n_samples);
+        let mut stages = channel.stages.iter();
+        stages.try_fold(n_frames?, |n_frames, stage| stage.n_frames(n_frames))
+    }
+
+    /// Whether a clip of `n_samples` (after shaping) is long enough for every channel.
+    fn is_enough(&self, n_samples: usize) -> bool {
+        let mut channels = self.channels.iter();
+        channels.all(|channel| self.n_frames(channel, n_samples).is_some())
+    }
 }
 
 impl FrontEnd {
@@ -97,59 +117,121 @@ impl FrontEnd {
     /// The number of frames of the features of a clip of `n_samples`.
     ///
     /// # Errors
-    /// [`Error::ClipTooShort`] below [`min_samples`](Self::min_samples).
+    /// * [`Error::ClipTooShort`] below [`min_samples`](Self::min_samples).
+    /// * [`Error::NeedsWholeClip`] if silence is trimmed, so that the sound itself decides.
     pub fn n_frames(&self, n_samples: usize) -> Result<usize> {
-        self.0.sources[0].n_frames(n_samples)
+        if self.0.shaper.trims() {
+            return Err(Error::NeedsWholeClip {
+                settings: "clip.trim".to_owned(),
+            });
+        }
+        let shaped = self.0.shaper.n_samples(n_samples);
+        let n_frames = shaped.and_then(|n| self.0.n_frames(&self.0.channels[0], n));
+        n_frames.ok_or_else(|| Error::ClipTooShort {
+            found: n_samples,
+            needed: self.min_samples(),
+        })
     }
 
-    /// The least number of samples that give a frame.
+    /// The least number of samples that every channel can be computed from. Where silence is
+    /// trimmed, what is left must have as many.
     pub fn min_samples(&self) -> usize {
-        let needed = self.0.sources.iter().map(|source| source.min_samples());
-        needed.max().unwrap_or(1)
+        self.least(|n| {
+            let shaped = self.0.shaper.n_samples(n);
+            shaped.is_some_and(|n| self.0.is_enough(n))
+        })
     }
 
-    /// Frames per second of the features.
-    pub fn frames_per_second(&self) -> f64 {
-        f64::from(self.sample_rate()) / self.0.sources[0].hop_length() as f64
+    /// The least number above 0 for which `holds`, which then holds for all larger ones.
+    fn least(&self, holds: impl Fn(usize) -> bool) -> usize {
+        let mut high = 1_usize;
+        while !holds(high) && high < 1 << 40 {
+            high *= 2;
+        }
+        let mut low = high / 2;
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if holds(middle) {
+                high = middle;
+            } else {
+                low = middle;
+            }
+        }
+        high
+    }
+
+    /// Samples from frame to frame; `None` where a frame stands for the whole clip, or where the
+    /// picture is resized.
+    pub fn hop_length(&self) -> Option<usize> {
+        let channel = &self.0.channels[0];
+        let resizes = |stage: &Stage| stage.n_frames(12_345) != Some(12_345);
+        if channel.stages.iter().any(resizes) {
+            return None;
+        }
+        self.0.sources[channel.source].hop_length()
     }
 
     /// The settings that need the whole clip, such as `loudness.top_db`; empty when the front end
     /// works on streams.
     pub fn clip_wide_settings(&self) -> Vec<&'static str> {
-        let stages = self.0.channels.iter().flat_map(|channel| &channel.stages);
-        let mut names: Vec<_> = stages
-            .filter_map(|stage| stage.clip_wide().map(|change| change.name()))
-            .collect();
+        let Compiled {
+            shaper,
+            sources,
+            channels,
+            ..
+        } = &*self.0;
+        let stages = channels.iter().flat_map(|channel| &channel.stages);
+        let changes = stages.filter_map(Stage::clip_wide);
+        let mut names = shaper.clip_wide_settings();
+        names.extend(sources.iter().filter_map(Source::clip_wide_setting));
+        names.extend(changes.map(|change| change.name()));
         names.sort_unstable();
         names.dedup();
         names
     }
 
-    /// Computes the features of a clip, mono, at [`sample_rate`](Self::sample_rate).
+    /// Computes the features of a clip, mono, at [`sample_rate`](Self::sample_rate). Where a random
+    /// position is asked for, it is the same for all clips of a length.
     ///
     /// # Errors
     /// * [`Error::ClipTooShort`] if the clip gives no frame; an empty clip never does.
     /// * [`Error::ClipTooLong`] above ten minutes if a setting needs the whole clip.
     /// * [`Error::Sample`] for a sample that is not finite or above [`MAX_SAMPLE`].
+    /// * [`Error::Shape`] if the channels have different numbers of frames.
     pub fn compute(&self, samples: &[f32]) -> Result<Features> {
+        self.compute_seeded(samples, 0)
+    }
+
+    /// Computes the features of a clip with random positions, where the front end has any, drawn
+    /// from `seed`.
+    ///
+    /// # Errors
+    /// Those of [`compute`](Self::compute).
+    pub fn compute_seeded(&self, samples: &[f32], seed: u64) -> Result<Features> {
         check_samples(samples, 0)?;
         self.check_length(samples.len())?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let shaped = self.0.shaper.shape(samples, &mut rng)?;
+        if !self.0.is_enough(shaped.len()) {
+            return Err(Error::ClipTooShort {
+                found: shaped.len(),
+                needed: self.least(|n| self.0.is_enough(n)),
+            });
+        }
         let mut sources = Vec::with_capacity(self.0.sources.len());
         for source in &self.0.sources {
-            sources.push(SpectrogramStream::new(source).whole(samples)?);
+            sources.push(source.whole(&shaped)?);
         }
         let channels = self.0.channels.iter().enumerate().map(|(index, channel)| {
-            let is_last_use = !self.0.channels[index + 1..]
-                .iter()
-                .any(|later| later.source == channel.source);
-            let matrix = if is_last_use {
-                std::mem::replace(&mut sources[channel.source], Matrix::zeros(0, 0))
-            } else {
+            let later = &self.0.channels[index + 1..];
+            let matrix = if later.iter().any(|later| later.source == channel.source) {
                 sources[channel.source].clone()
+            } else {
+                std::mem::replace(&mut sources[channel.source], Matrix::zeros(0, 0))
             };
             Chain::new(&channel.stages).finish(matrix)
         });
-        Ok(Features::stack(channels.collect()))
+        Features::stack(channels.collect())
     }
 
     /// Begins the computation of a clip whose samples come in blocks. The frames are bit for bit
@@ -201,8 +283,8 @@ pub(crate) fn check_samples(samples: &[f32], first: usize) -> Result<()> {
 /// Collects sources and channels.
 struct Compiler {
     sample_rate: u32,
-    source_configs: Vec<SpectrogramConfig>,
-    sources: Vec<Arc<Spectrogram>>,
+    representations: Vec<Representation>,
+    sources: Vec<Source>,
     channels: Vec<Channel>,
 }
 
@@ -210,50 +292,57 @@ impl Compiler {
     fn new(sample_rate: u32) -> Self {
         Self {
             sample_rate,
-            source_configs: Vec::new(),
+            representations: Vec::new(),
             sources: Vec::new(),
             channels: Vec::new(),
         }
     }
 
     fn add(&mut self, channel: &ChannelConfig) -> Result<()> {
-        let Representation::Spectrogram(config) = &channel.of;
-        let source = self.source(config)?;
-        let spectrogram = &self.sources[source];
-        let frames_per_second = f64::from(self.sample_rate) / spectrogram.hop_length() as f64;
-        let mut stages =
-            Stage::of_loudness(&config.loudness, spectrogram.n_bands(), frames_per_second)?;
+        let index = self.source(&channel.of)?;
+        let source = &self.sources[index];
+        let mut stages = source.stages(&channel.of, self.sample_rate)?;
+        let mut n_bands = source.n_bands();
         for step in &channel.steps {
-            stages.push(Stage::new(step)?);
+            let stage = Stage::new(step, n_bands)?;
+            n_bands = stage.n_bands(n_bands);
+            stages.push(stage);
         }
-        self.channels.push(Channel { source, stages });
+        self.channels.push(Channel {
+            source: index,
+            stages,
+            n_bands,
+        });
         Ok(())
     }
 
     /// The index of a representation, compiled on its first use.
-    fn source(&mut self, config: &SpectrogramConfig) -> Result<usize> {
-        if let Some(index) = self.source_configs.iter().position(|known| known == config) {
+    fn source(&mut self, wanted: &Representation) -> Result<usize> {
+        if let Some(index) = self
+            .representations
+            .iter()
+            .position(|known| known == wanted)
+        {
             return Ok(index);
         }
-        let compiled = Spectrogram::new(config, self.sample_rate)?;
-        self.sources.push(Arc::new(compiled));
-        self.source_configs.push(config.clone());
+        self.sources.push(Source::new(wanted, self.sample_rate)?);
+        self.representations.push(wanted.clone());
         Ok(self.sources.len() - 1)
     }
 
     fn finish(self, config: &FrontEndConfig) -> Result<Compiled> {
-        let n_bands = self.sources[self.channels[0].source].n_bands();
+        let n_bands = self.channels[0].n_bands;
         for channel in &self.channels {
-            let found = self.sources[channel.source].n_bands();
             check::that(
-                found == n_bands,
+                channel.n_bands == n_bands,
                 "features.channels",
-                || format!("a stack of {n_bands} and {found} bands"),
+                || format!("a stack of {n_bands} and {} bands", channel.n_bands),
                 || "all channels must have the same size".to_owned(),
             )?;
         }
         Ok(Compiled {
             config: config.clone(),
+            shaper: ClipShaper::new(&config.clip)?,
             sources: self.sources,
             channels: self.channels,
             n_bands,

@@ -66,6 +66,15 @@ impl Matrix {
         front
     }
 
+    /// One frame, `count` times.
+    pub(crate) fn repeated(&self, frame: usize, count: usize) -> Self {
+        let mut out = Self::zeros(self.n_bands, count);
+        for band in 0..self.n_bands {
+            out.row_mut(band).fill(self.row(band)[frame]);
+        }
+        out
+    }
+
     fn columns(&self, first: usize, count: usize) -> Self {
         let mut data = Vec::with_capacity(self.n_bands * count);
         for band in 0..self.n_bands {

@@ -13,23 +13,36 @@
 //!   minutes and do not stream.
 
 mod check;
+mod clip;
 mod config;
 mod framer;
 mod front_end;
+mod high_resolution;
 mod lanes;
 mod log_axis;
 mod logarithm;
+mod loudness;
 mod matrix;
 mod mel;
+mod source;
 mod spectrogram;
 mod spectrogram_config;
 mod stage;
+mod statistics;
+mod step;
 mod stream;
 mod window;
 
-pub use config::{ChannelConfig, FrontEndConfig, Representation, Step};
+pub use clip::{
+    ClipConfig, EnergyCentre, FixedLength, LongClip, ShortClip, Trim, centred_on_energy,
+    energy_centre, fit, trim_range,
+};
+pub use config::{ChannelConfig, FrontEndConfig, Representation};
 pub use front_end::{FrontEnd, MAX_CLIP_WIDE_SECS, MAX_SAMPLE};
 pub(crate) use log_axis::nearest_bins;
+pub use high_resolution::{
+    Cells, EnergyHistogram, HighResolution, HighResolutionConfig, HighResolutionMode,
+};
 pub use mel::{MelBank, hz_from_mel, mel_from_hz};
 pub use spectrogram_config::{
     BinLabelling, BinValue, ClipReference, DecibelConfig, DecibelLaw, EdgeBins, EmptyBands,
@@ -37,9 +50,12 @@ pub use spectrogram_config::{
     Padding, PcenConfig, PreEmphasis, Reference, SpectrogramConfig, StftConfig, StftScaling,
     TriangleDomain, WindowConfig, WindowPlacement, WindowShape, WindowSymmetry,
 };
+pub use statistics::{SUMMARIES, StatisticsConfig};
+pub use step::{ResizeMethod, Step};
 pub use stream::FeatureStream;
 pub(crate) use window::scaled_window;
 
+use crate::{Error, Result};
 use matrix::Matrix;
 
 /// The features of a clip, or of some consecutive frames of it.
@@ -80,7 +96,10 @@ impl Features {
     }
 
     /// Stacks matrices of one size, at least one.
-    fn stack(channels: Vec<Matrix>) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if their sizes differ.
+    fn stack(channels: Vec<Matrix>) -> Result<Self> {
         let n_channels = channels.len();
         let mut channels = channels.into_iter();
         let first = channels.next().unwrap_or_else(|| Matrix::zeros(0, 0));
@@ -89,15 +108,21 @@ impl Features {
             n_bands,
             n_frames,
         } = first;
-        for channel in channels {
-            debug_assert_eq!((channel.n_bands, channel.n_frames), (n_bands, n_frames));
+        for (index, channel) in channels.enumerate() {
+            if (channel.n_bands, channel.n_frames) != (n_bands, n_frames) {
+                return Err(Error::Shape {
+                    what: format!("bands and frames of channel {}", index + 1),
+                    found: format!("{} × {}", channel.n_bands, channel.n_frames),
+                    expected: format!("{n_bands} × {n_frames} like channel 0"),
+                });
+            }
             data.extend_from_slice(&channel.data);
         }
-        Self {
+        Ok(Self {
             data,
             n_channels,
             n_bands,
             n_frames,
-        }
+        })
     }
 }

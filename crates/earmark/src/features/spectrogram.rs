@@ -13,12 +13,11 @@ use super::check;
 use super::framer::{self, Framer};
 use super::lanes::{Lanes, N_LANES};
 use super::log_axis;
-use super::logarithm::ln;
+use super::loudness::Pointwise;
 use super::matrix::Matrix;
 use super::mel::MelBank;
 use super::spectrogram_config::{
-    BinValue, DecibelConfig, DecibelLaw, FrequencyAxis, LogConfig, Loudness, Reference,
-    SpectrogramConfig, StftConfig, WindowPlacement,
+    BinValue, FrequencyAxis, SpectrogramConfig, StftConfig, WindowPlacement,
 };
 use super::window;
 use crate::Result;
@@ -52,87 +51,6 @@ enum Axis {
     Mel(MelBank),
     /// The bin of each band.
     Nearest(Vec<usize>),
-}
-
-/// The part of a loudness that looks at one value at a time.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Pointwise {
-    Linear,
-    /// `scale · ln(max(x + offset, floor)) + shift`
-    Log {
-        offset: f32,
-        floor: f32,
-        scale: f32,
-        shift: f32,
-    },
-}
-
-impl Pointwise {
-    fn new(loudness: &Loudness) -> Result<Self> {
-        match loudness {
-            Loudness::Linear | Loudness::Pcen(_) => Ok(Self::Linear),
-            Loudness::Ln(config) => Self::logarithm(config, 1.0),
-            Loudness::Log10(config) => Self::logarithm(config, std::f64::consts::LOG10_E),
-            Loudness::Decibel(config) => Self::decibel(config),
-        }
-    }
-
-    fn logarithm(config: &LogConfig, scale: f64) -> Result<Self> {
-        let LogConfig { offset, floor } = *config;
-        check::that(
-            offset >= 0.0 && floor >= 0.0 && (offset + floor).is_finite() && offset + floor > 0.0,
-            "loudness.offset and floor",
-            || format!("{offset} and {floor}"),
-            || "must not be negative, one must be above 0".to_owned(),
-        )?;
-        Ok(Self::Log {
-            offset: offset as f32,
-            floor: (floor as f32).max(f32::MIN_POSITIVE),
-            scale: scale as f32,
-            shift: 0.0,
-        })
-    }
-
-    fn decibel(config: &DecibelConfig) -> Result<Self> {
-        check::positive("loudness.floor", config.floor)?;
-        let factor = match config.law {
-            DecibelLaw::Power => 10.0,
-            DecibelLaw::Amplitude => 20.0,
-        };
-        let reference_db = match config.reference {
-            Reference::Value(value) => {
-                check::positive("loudness.reference", value)?;
-                factor * value.max(config.floor).log10()
-            }
-            Reference::OfClip(_) => 0.0,
-        };
-        if let Some(top_db) = config.top_db {
-            check::positive("loudness.top_db", top_db)?;
-        }
-        Ok(Self::Log {
-            offset: 0.0,
-            floor: (config.floor as f32).max(f32::MIN_POSITIVE),
-            scale: (factor * std::f64::consts::LOG10_E) as f32,
-            shift: -reference_db as f32,
-        })
-    }
-
-    fn apply(self, values: &mut [Lanes]) {
-        let Self::Log {
-            offset,
-            floor,
-            scale,
-            shift,
-        } = self
-        else {
-            return;
-        };
-        for lanes in values {
-            for value in &mut lanes.0 {
-                *value = scale * ln((*value + offset).max(floor)) + shift;
-            }
-        }
-    }
 }
 
 impl Spectrogram {
@@ -174,10 +92,6 @@ impl Spectrogram {
 
     pub(crate) fn n_frames(&self, n_samples: usize) -> Result<usize> {
         framer::n_frames(&self.stft, n_samples)
-    }
-
-    pub(crate) fn min_samples(&self) -> usize {
-        framer::min_samples(&self.stft)
     }
 
     pub(crate) fn hop_length(&self) -> usize {
@@ -310,7 +224,7 @@ impl SpectrogramStream {
                 &mut self.bands
             }
         };
-        self.spectrogram.loudness.apply(bands);
+        self.spectrogram.loudness.apply_lanes(bands);
         bands
     }
 }

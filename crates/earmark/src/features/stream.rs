@@ -3,7 +3,7 @@
 use super::Features;
 use super::front_end::{FrontEnd, check_samples};
 use super::matrix::Matrix;
-use super::spectrogram::SpectrogramStream;
+use super::source::{Source, SourceStream};
 use super::stage::Chain;
 use crate::Result;
 
@@ -25,7 +25,8 @@ use crate::Result;
 /// ```
 #[derive(Debug)]
 pub struct FeatureStream {
-    sources: Vec<SpectrogramStream>,
+    front_end: FrontEnd,
+    sources: Vec<SourceStream>,
     channels: Vec<ChannelStream>,
     n_samples: usize,
 }
@@ -39,6 +40,7 @@ struct ChannelStream {
 }
 
 impl FeatureStream {
+    /// For front ends whose every source streams.
     pub(crate) fn new(front_end: &FrontEnd) -> Self {
         let compiled = &front_end.0;
         let channel = |channel: &super::front_end::Channel| ChannelStream {
@@ -47,11 +49,8 @@ impl FeatureStream {
             ready: Matrix::zeros(front_end.n_bands(), 0),
         };
         Self {
-            sources: compiled
-                .sources
-                .iter()
-                .map(SpectrogramStream::new)
-                .collect(),
+            front_end: front_end.clone(),
+            sources: compiled.sources.iter().filter_map(Source::stream).collect(),
             channels: compiled.channels.iter().map(channel).collect(),
             n_samples: 0,
         }
@@ -69,7 +68,7 @@ impl FeatureStream {
             let matrix = matrices[channel.source].clone();
             channel.ready.append(channel.chain.push(matrix));
         }
-        Ok(self.take())
+        self.take()
     }
 
     /// Ends the clip; returns its last frames.
@@ -77,17 +76,19 @@ impl FeatureStream {
     /// # Errors
     /// [`Error::ClipTooShort`](crate::Error::ClipTooShort) if the clip gives no frame.
     pub fn finish(mut self) -> Result<Features> {
+        // The same check, and the same message, as for a whole clip.
+        self.front_end.n_frames(self.n_samples)?;
         let matrices: Result<Vec<Matrix>> = self.sources.iter_mut().map(|s| s.finish()).collect();
         let matrices = matrices?;
         for channel in &mut self.channels {
             let matrix = matrices[channel.source].clone();
             channel.ready.append(channel.chain.finish(matrix));
         }
-        Ok(self.take())
+        self.take()
     }
 
     /// The frames that every channel has.
-    fn take(&mut self) -> Features {
+    fn take(&mut self) -> Result<Features> {
         let ready = self.channels.iter().map(|channel| channel.ready.n_frames);
         let n_frames = ready.min().unwrap_or(0);
         let channels = self.channels.iter_mut();

@@ -1,0 +1,56 @@
+//! The histogram that reassigned energy is collected in.
+
+use super::HighResolutionConfig;
+
+/// Energy over time and frequency.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnergyHistogram {
+    /// The energy, `[frame, band]`. Band 0 is at `maxf`, the last one at `minf`.
+    pub energy: Vec<f64>,
+    /// The (weighted) number of points that fell into each cell, `[frame, band]`.
+    pub counts: Vec<f64>,
+    /// The number of frames.
+    pub n_frames: usize,
+    /// The number of bands.
+    pub n_bands: usize,
+}
+
+impl EnergyHistogram {
+    pub(super) fn new(config: &HighResolutionConfig, n_samples: usize) -> Self {
+        let (n_frames, n_bands) = (config.n_frames(n_samples), config.n_bands());
+        Self {
+            energy: vec![0.0; n_frames * n_bands],
+            counts: vec![0.0; n_frames * n_bands],
+            n_frames,
+            n_bands,
+        }
+    }
+
+    /// Adds a point; points outside of the histogram are ignored.
+    #[inline]
+    pub(super) fn add(&mut self, frame: usize, band: usize, energy: f64, weight: f64) {
+        if frame < self.n_frames && band < self.n_bands {
+            let cell = frame * self.n_bands + band;
+            self.energy[cell] += energy * weight;
+            self.counts[cell] += weight;
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        let cells = self.energy.iter_mut().zip(&other.energy);
+        cells.for_each(|(sum, value)| *sum += value);
+        let cells = self.counts.iter_mut().zip(&other.counts);
+        cells.for_each(|(sum, value)| *sum += value);
+    }
+
+    /// Clears cells that few points fell into: fewer than the root of the largest count.
+    pub(super) fn drop_unsupported_cells(&mut self) {
+        let most = self.counts.iter().copied().fold(0.0, f64::max);
+        let needed = most.sqrt();
+        for (energy, count) in self.energy.iter_mut().zip(&self.counts) {
+            if *count < needed {
+                *energy = 0.0;
+            }
+        }
+    }
+}
