@@ -44,47 +44,53 @@ fn check(name: &str, error: f64, tolerance: f64) {
     assert!(error <= tolerance, "{name}: {error:e}");
 }
 
+/// Compares a raw histogram, and what is left of it above the count threshold.
+fn check_exact(root: &Path, signal: &str, rate: u32, q: u32) {
+    let name = format!("{signal}_{rate}_q{q}");
+    let samples = input(root, &format!("{signal}_{rate}"));
+    let config = raw(&HighResolutionConfig::new(f64::from(q)));
+    let compiled = HighResolution::new(&config).unwrap();
+    let mut found = compiled.histogram(&[&samples]).unwrap();
+    let expected = npy(root.join(format!("hyperres/{name}_raw.npy")));
+    // The golden raw histograms are stored as f32, and come from another program than the
+    // thresholded ones. The two tones at q 8 are so steady that the displacement in time of their
+    // first samples is a rounding error, whose sign decides whether they lie before the clip: there
+    // the two programs differ.
+    let tolerance = if (signal, q) == ("twotone", 8) {
+        2e-4
+    } else {
+        1e-6
+    };
+    check(
+        &format!("{name} raw"),
+        relative_l1(&found.energy, &expected),
+        tolerance,
+    );
+    if signal == "impulses" {
+        // Between impulses there are only rounding errors: the counts, and so which cells pass
+        // their threshold, differ from one Fourier transform to another.
+        return;
+    }
+    found.drop_unsupported_cells();
+    let expected = npy(root.join(format!("hyperres/{name}_histo.npy")));
+    check(
+        &format!("{name} histo"),
+        relative_l1(&found.energy, &expected),
+        1e-9,
+    );
+}
+
 #[test]
 fn exact_histograms_are_the_published_programs() {
     let Some(shared) = shared() else { return };
     let root = shared.join("reference");
     for signal in ["chirp", "twotone", "impulses"] {
         for q in [1, 2, 4, 8] {
-            let name = format!("{signal}_22050_q{q}");
-            let samples = input(&root, &format!("{signal}_22050"));
-            let config = HighResolutionConfig::new(f64::from(q));
-            let expected = npy(root.join(format!("hyperres/{name}_raw.npy")));
-            let found = histogram(&raw(&config), &[&samples]);
-            // The golden raw histograms are stored as f32. The two tones at q 8 are so steady that
-            // the displacement in time of their first samples is a rounding error, whose sign
-            // decides whether they lie before the clip.
-            let at_the_edge = (signal, q) == ("twotone", 8);
-            let tolerance = if at_the_edge { 2e-4 } else { 1e-6 };
-            check(
-                &format!("{name} raw"),
-                relative_l1(&found, &expected),
-                tolerance,
-            );
-            if signal == "impulses" {
-                // Between impulses there are only rounding errors: the counts, and so which cells
-                // pass their threshold, differ from one Fourier transform to another.
-                continue;
-            }
-            let expected = npy(root.join(format!("hyperres/{name}_histo.npy")));
-            let found = histogram(&config, &[&samples]);
-            // A few cells of the two tones at q 8 sit on the count threshold.
-            let tolerance = if (signal, q) == ("twotone", 8) {
-                2e-4
-            } else {
-                1e-9
-            };
-            check(
-                &format!("{name} histo"),
-                relative_l1(&found, &expected),
-                tolerance,
-            );
+            check_exact(&root, signal, 22_050, q);
         }
     }
+    check_exact(&root, "chirp", 44_100, 1);
+    check_exact(&root, "twotone", 44_100, 2);
 }
 
 #[test]
@@ -157,6 +163,9 @@ fn the_fast_mode_is_close() {
     for rate in [22_050, 44_100] {
         for signal in ["chirp", "twotone", "impulses"] {
             for q in [1, 2, 4, 8] {
+                if rate == 44_100 && q != 2 {
+                    continue;
+                }
                 let name = format!("{signal}_{rate}_q{q}");
                 let samples = input(&root, &format!("{signal}_{rate}"));
                 let config = HighResolutionConfig {
@@ -172,33 +181,13 @@ fn the_fast_mode_is_close() {
                 check(
                     &format!("{name} fast"),
                     relative_l1(&found, &expected),
-                    0.035,
+                    0.02,
                 );
-                assert!(mean <= 0.3, "{name}: mean difference {mean} dB");
+                // Far below a click a hundredth of the cells holds a single stray sample of the
+                // exact method; present or not, such a cell differs by tens of decibels.
+                let limit = if signal == "impulses" { 0.4 } else { 0.2 };
+                assert!(mean <= limit, "{name}: mean difference {mean} dB");
             }
-        }
-    }
-}
-
-#[test]
-fn histograms_at_44_khz_are_the_published_programs() {
-    let Some(shared) = shared() else { return };
-    let root = shared.join("reference");
-    for (signal, q) in [("chirp", 1), ("chirp", 8), ("twotone", 2), ("impulses", 4)] {
-        let name = format!("{signal}_44100_q{q}");
-        let samples = input(&root, &format!("{signal}_44100"));
-        let config = HighResolutionConfig::new(f64::from(q));
-        let expected = npy(root.join(format!("hyperres/{name}_raw.npy")));
-        let found = histogram(&raw(&config), &[&samples]);
-        check(&format!("{name} raw"), relative_l1(&found, &expected), 1e-6);
-        if signal != "impulses" {
-            let expected = npy(root.join(format!("hyperres/{name}_histo.npy")));
-            let found = histogram(&config, &[&samples]);
-            check(
-                &format!("{name} histo"),
-                relative_l1(&found, &expected),
-                1e-9,
-            );
         }
     }
 }

@@ -7,10 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clip::ClipConfig;
 use super::high_resolution::HighResolutionConfig;
-use super::spectrogram_config::{
-    BinValue, FirstSample, FrequencyAxis, LogConfig, Loudness, MelConfig, Padding, PreEmphasis,
-    SpectrogramConfig, StftConfig, WindowConfig, WindowShape, WindowSymmetry,
-};
+use super::spectrogram_config::SpectrogramConfig;
 use super::statistics::StatisticsConfig;
 use super::step::Step;
 
@@ -78,48 +75,4 @@ pub enum Representation {
     HighResolution(HighResolutionConfig),
     /// Numbers that describe the clip as a whole: one frame. Needs the whole clip.
     Statistics(StatisticsConfig),
-}
-
-impl FrontEndConfig {
-    /// The front end of the EfficientAT networks (`mn…_as`): 32 kHz, pre-emphasis .97, 25 ms
-    /// symmetric Hann windows every 10 ms, 128 Kaldi mel bands from 0 to 15 kHz,
-    /// `(ln(x + 1e-5) + 4.5) / 5`.
-    ///
-    /// # Source
-    /// `AugmentMelSTFT` of github.com/fschmid56/EfficientAT with its default settings, in
-    /// evaluation mode.
-    pub fn efficient_at() -> Self {
-        let log_mel = SpectrogramConfig {
-            stft: StftConfig {
-                win_length: Some(800),
-                window: WindowConfig {
-                    shape: WindowShape::Hann,
-                    symmetry: WindowSymmetry::Symmetric,
-                },
-                padding: Padding::Reflect,
-                pre_emphasis: Some(PreEmphasis {
-                    coefficient: 0.97,
-                    first: FirstSample::Drop,
-                }),
-                ..StftConfig::new(1024, 320)
-            },
-            values: BinValue::Power,
-            axis: FrequencyAxis::Mel(MelConfig::kaldi(128, 0.0, 15_000.0)),
-            loudness: Loudness::Ln(LogConfig {
-                offset: 1e-5,
-                floor: 0.0,
-            }),
-        };
-        Self {
-            sample_rate: 32_000,
-            clip: ClipConfig::default(),
-            channels: vec![ChannelConfig {
-                of: Representation::Spectrogram(log_mel),
-                steps: vec![Step::Scale {
-                    add: 4.5,
-                    divide: 5.0,
-                }],
-            }],
-        }
-    }
 }

@@ -302,7 +302,9 @@ impl Compiler {
         let index = self.source(&channel.of)?;
         let source = &self.sources[index];
         let mut stages = source.stages(&channel.of, self.sample_rate)?;
-        let mut n_bands = source.n_bands();
+        let mut n_bands = stages
+            .iter()
+            .fold(source.n_bands(), |n, stage| stage.n_bands(n));
         for step in &channel.steps {
             let stage = Stage::new(step, n_bands)?;
             n_bands = stage.n_bands(n_bands);

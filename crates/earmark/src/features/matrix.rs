@@ -66,6 +66,16 @@ impl Matrix {
         front
     }
 
+    /// The bands of these numbers.
+    pub(crate) fn rows(&self, bands: &[usize]) -> Self {
+        let data = bands.iter().flat_map(|band| self.row(*band));
+        Self {
+            data: data.copied().collect(),
+            n_bands: bands.len(),
+            n_frames: self.n_frames,
+        }
+    }
+
     /// One frame, `count` times.
     pub(crate) fn repeated(&self, frame: usize, count: usize) -> Self {
         let mut out = Self::zeros(self.n_bands, count);

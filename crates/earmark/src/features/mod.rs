@@ -15,6 +15,7 @@
 mod check;
 mod clip;
 mod config;
+mod examples;
 mod framer;
 mod front_end;
 mod high_resolution;
@@ -24,6 +25,7 @@ mod logarithm;
 mod loudness;
 mod matrix;
 mod mel;
+mod presets;
 mod source;
 mod spectrogram;
 mod spectrogram_config;
@@ -38,12 +40,14 @@ pub use clip::{
     energy_centre, fit, trim_range,
 };
 pub use config::{ChannelConfig, FrontEndConfig, Representation};
+pub use examples::ExampleIndex;
 pub use front_end::{FrontEnd, MAX_CLIP_WIDE_SECS, MAX_SAMPLE};
 pub(crate) use log_axis::nearest_bins;
 pub use high_resolution::{
     Cells, EnergyHistogram, HighResolution, HighResolutionConfig, HighResolutionMode,
 };
 pub use mel::{MelBank, hz_from_mel, mel_from_hz};
+pub use presets::{PRESETS, Preset};
 pub use spectrogram_config::{
     BinLabelling, BinValue, ClipReference, DecibelConfig, DecibelLaw, EdgeBins, EmptyBands,
     FirstSample, FrequencyAxis, LogAxisConfig, LogConfig, Loudness, MelConfig, MelNorm, MelScale,

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::config::Representation;
 use super::high_resolution::HighResolution;
+use super::log_axis;
 use super::loudness::Pointwise;
 use super::matrix::Matrix;
 use super::spectrogram::{Spectrogram, SpectrogramStream};
-use super::spectrogram_config::Loudness;
+use super::spectrogram_config::{FrequencyAxis, Loudness};
 use super::stage::Stage;
 use super::statistics::Statistics;
 use crate::Result;
@@ -39,6 +40,7 @@ impl Source {
         })
     }
 
+    /// The number of bands before the representation's [`stages`](Self::stages).
     pub(crate) fn n_bands(&self) -> usize {
         match self {
             Self::Waveform => 1,
@@ -91,7 +93,15 @@ impl Source {
         };
         match representation {
             Representation::Waveform | Representation::Statistics(_) => Ok(Vec::new()),
-            Representation::Spectrogram(config) => of(&config.loudness),
+            Representation::Spectrogram(config) => {
+                let mut stages = of(&config.loudness)?;
+                if let FrequencyAxis::Log(axis) = &config.axis {
+                    // After the loudness: a clip's peak is that of all bins, shown or not.
+                    let bins = log_axis::nearest_bins(axis, self.n_bands(), sample_rate)?;
+                    stages.push(Stage::Choose(bins));
+                }
+                Ok(stages)
+            }
             Representation::HighResolution(config) => {
                 let mut stages = vec![Stage::Pointwise(Pointwise::new(&config.loudness)?)];
                 stages.extend(of(&config.loudness)?);

@@ -12,7 +12,6 @@ use realfft::{RealFftPlanner, RealToComplex};
 use super::check;
 use super::framer::{self, Framer};
 use super::lanes::{Lanes, N_LANES};
-use super::log_axis;
 use super::loudness::Pointwise;
 use super::matrix::Matrix;
 use super::mel::MelBank;
@@ -49,8 +48,6 @@ impl fmt::Debug for Plan {
 enum Axis {
     Linear,
     Mel(MelBank),
-    /// The bin of each band.
-    Nearest(Vec<usize>),
 }
 
 impl Spectrogram {
@@ -59,13 +56,10 @@ impl Spectrogram {
     pub(crate) fn new(config: &SpectrogramConfig, sample_rate: u32) -> Result<Self> {
         let stft = &config.stft;
         check_stft(stft)?;
-        let n_bins = stft.n_fft / 2 + 1;
         let axis = match &config.axis {
-            FrequencyAxis::Linear => Axis::Linear,
+            // The bands of a logarithmic axis are chosen after the loudness.
+            FrequencyAxis::Linear | FrequencyAxis::Log(_) => Axis::Linear,
             FrequencyAxis::Mel(mel) => Axis::Mel(MelBank::new(mel, stft.n_fft, sample_rate)?),
-            FrequencyAxis::Log(log) => {
-                Axis::Nearest(log_axis::nearest_bins(log, n_bins, sample_rate)?)
-            }
         };
         let window_start = match stft.placement {
             WindowPlacement::Centre => (stft.n_fft - stft.win_length()) / 2,
@@ -86,7 +80,6 @@ impl Spectrogram {
         match &self.axis {
             Axis::Linear => self.n_bins(),
             Axis::Mel(bank) => bank.n_bands(),
-            Axis::Nearest(bins) => bins.len(),
         }
     }
 
@@ -98,6 +91,7 @@ impl Spectrogram {
         self.stft.hop_length
     }
 
+    /// The number of bins of the transform.
     fn n_bins(&self) -> usize {
         self.stft.n_fft / 2 + 1
     }
@@ -136,7 +130,7 @@ impl SpectrogramStream {
     pub(crate) fn new(spectrogram: &Arc<Spectrogram>) -> Self {
         let n_bands = match spectrogram.axis {
             Axis::Linear => 0,
-            Axis::Mel(_) | Axis::Nearest(_) => spectrogram.n_bands(),
+            Axis::Mel(_) => spectrogram.n_bands(),
         };
         Self {
             framer: Framer::new(&spectrogram.stft),
@@ -215,12 +209,6 @@ impl SpectrogramStream {
             Axis::Linear => &mut self.bins,
             Axis::Mel(bank) => {
                 bank.apply(&self.bins, &mut self.bands);
-                &mut self.bands
-            }
-            Axis::Nearest(of_band) => {
-                for (band, bin) in self.bands.iter_mut().zip(of_band) {
-                    *band = self.bins[*bin];
-                }
                 &mut self.bands
             }
         };

@@ -27,7 +27,7 @@ impl EnergyHistogram {
     }
 
     /// Adds a point; points outside of the histogram are ignored.
-    #[inline]
+    #[inline(always)]
     pub(super) fn add(&mut self, frame: usize, band: usize, energy: f64, weight: f64) {
         if frame < self.n_frames && band < self.n_bands {
             let cell = frame * self.n_bands + band;
@@ -44,7 +44,7 @@ impl EnergyHistogram {
     }
 
     /// Clears cells that few points fell into: fewer than the root of the largest count.
-    pub(super) fn drop_unsupported_cells(&mut self) {
+    pub fn drop_unsupported_cells(&mut self) {
         let most = self.counts.iter().copied().fold(0.0, f64::max);
         let needed = most.sqrt();
         for (energy, count) in self.energy.iter_mut().zip(&self.counts) {

@@ -13,6 +13,7 @@
 mod config;
 mod gaussian;
 mod histogram;
+mod points;
 mod scan;
 
 pub use config::{Cells, HighResolutionConfig, HighResolutionMode};

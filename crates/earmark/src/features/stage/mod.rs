@@ -39,6 +39,8 @@ pub(crate) enum Stage {
         first: usize,
         count: usize,
     },
+    /// Other bands: the numbers of those that become them.
+    Choose(Vec<usize>),
     Cepstrum(Cepstrum),
     Pcen(Pcen),
     Delta(Delta),
@@ -121,6 +123,7 @@ impl Stage {
     pub(crate) fn n_bands(&self, n_bands: usize) -> usize {
         match self {
             Self::Bands { count, .. } => *count,
+            Self::Choose(chosen) => chosen.len(),
             Self::Cepstrum(cepstrum) => cepstrum.n_coefficients(),
             Self::ClipWide(change) => change.n_bands(n_bands),
             Self::Pointwise(_)
@@ -142,6 +145,7 @@ impl Stage {
             | Self::Clamp { .. }
             | Self::Truncate
             | Self::Bands { .. }
+            | Self::Choose(_)
             | Self::Cepstrum(_)
             | Self::Pcen(_) => Some(n_frames),
         }
@@ -253,6 +257,7 @@ fn run(stage: &mut Stage, mut matrix: Matrix) -> Matrix {
             matrix.data.drain(..*first * n_frames);
             matrix.n_bands = *count;
         }
+        Stage::Choose(chosen) => return matrix.rows(chosen),
         Stage::Cepstrum(cepstrum) => return cepstrum.apply(&matrix),
         Stage::Pcen(pcen) => pcen.apply(&mut matrix),
         Stage::Delta(_) | Stage::ClipWide(_) => {

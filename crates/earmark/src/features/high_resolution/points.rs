@@ -1,0 +1,384 @@
+//! Reassignment: the samples of a filtered scan line in, energy at their true places out.
+//!
+//! With `m = η / ξ`, a sample's energy `|ξ|²` belongs `Im(m) / (2πσ)` samples later and `σ Re(m)`
+//! lower in frequency; it counts if `|m|` is below ½.
+
+use rustfft::FftNum;
+use rustfft::num_complex::Complex;
+use rustfft::num_traits::{Float, FromPrimitive};
+
+use super::HighResolutionConfig;
+use super::histogram::EnergyHistogram;
+
+/// The largest displacement, in standard deviations of the filter.
+const MAX_DISPLACEMENT: f64 = 0.5;
+
+/// Added to `ξ` before the division, as in the published program.
+const EPSILON: f64 = 1e-20;
+
+/// The least energy of a decimated sample, for clips with a peak of 1: far below the rounding errors
+/// of `f32`, far above its smallest numbers.
+const LEAST_ENERGY: f64 = 1e-30;
+
+/// Samples that are looked at together.
+const BLOCK: usize = 256;
+
+/// Nearest number of the kind that transforms run in.
+pub(super) fn number<T: FromPrimitive>(x: f64) -> T {
+    T::from_f64(x).expect("every f64 has a nearest f32")
+}
+
+fn wide<T: Float>(x: T) -> f64 {
+    x.to_f64().unwrap_or(f64::NAN)
+}
+
+/// The nearest whole number, even ones at a tie. The library's function is a call where the target
+/// has no instruction for it; adding and subtracting 1.5 · 2⁵² rounds any number below 2⁵¹.
+#[inline(always)]
+fn round_ties_even(x: f64) -> f64 {
+    const SHIFT: f64 = 6_755_399_441_055_744.0;
+    (x + SHIFT) - SHIFT
+}
+
+/// One transform of a scan line.
+pub(super) struct Transformed<'a, T> {
+    /// The filtered clip.
+    pub(super) xi: &'a [Complex<T>],
+    /// The clip filtered with the derivative.
+    pub(super) eta: &'a [Complex<T>],
+    /// Samples with less energy are ignored.
+    pub(super) floor: T,
+}
+
+/// Where the points of a scan line go.
+pub(super) struct Points {
+    n_samples: f64,
+    /// The distance between the points of one transform, in samples.
+    pub(super) stride: f64,
+    /// The distance between the points of all transforms, in samples.
+    pub(super) spacing: f64,
+    tdeci: f64,
+    /// `1 / (2π sigma)`: samples per unit of displacement.
+    time_scale: f64,
+    /// `sigma / f0`
+    relative_width: f64,
+    /// The (fractional) band of the centre frequency, and bands per natural logarithm.
+    centre_band: f64,
+    bands_per_e: f64,
+    /// The limits of the frequency relative to the centre.
+    lowest: f64,
+    highest: f64,
+}
+
+/// A sample's energy and displacement.
+#[derive(Debug)]
+struct Point {
+    energy: f64,
+    in_time: f64,
+    in_frequency: f64,
+}
+
+impl Points {
+    /// The points of a scan line at `f0` cycles per sample, one per sample.
+    pub(super) fn new(config: &HighResolutionConfig, f0: f64, sigma: f64, n_samples: f64) -> Self {
+        let noct = f64::from(config.noct as f32);
+        Self {
+            n_samples,
+            stride: 1.0,
+            spacing: 1.0,
+            tdeci: config.tdeci as f64,
+            time_scale: 1.0 / (std::f64::consts::TAU * sigma),
+            relative_width: sigma / f0,
+            centre_band: -noct * (f0 / config.maxf).log2() + 1.0,
+            bands_per_e: noct * std::f64::consts::LOG2_E,
+            lowest: config.minf / f0 - 1.0,
+            highest: config.maxf / f0 - 1.0,
+        }
+    }
+
+    /// The time in samples (from 1) and the band of a point, if it lies inside of the histogram.
+    #[inline(always)]
+    fn place(&self, time: f64, in_frequency: f64) -> Option<usize> {
+        let relative = -in_frequency * self.relative_width;
+        let inside = (relative > self.lowest)
+            & (relative < self.highest)
+            & (time >= 1.0)
+            & (time < self.n_samples);
+        if !inside {
+            return None;
+        }
+        let band = self.centre_band - self.bands_per_e * ln_1p(relative);
+        // The band is at least 1 within the limits.
+        Some((round_ties_even(band) - 1.0) as usize)
+    }
+
+    /// Adds a point that stands for one sample.
+    #[inline(always)]
+    fn add(&self, start: f64, point: &Point, histogram: &mut EnergyHistogram) {
+        let time = start + point.in_time * self.time_scale;
+        if let Some(band) = self.place(time, point.in_frequency) {
+            let frame = round_ties_even(time / self.tdeci + 0.5) - 1.0;
+            histogram.add(frame as usize, band, point.energy, 1.0);
+        }
+    }
+
+    /// Adds a point that stands for `weight` samples, whose own places reach over `reach` samples of
+    /// time before and after it: those beyond a frame's edge go into the neighbouring frame.
+    /// Without this a steady tone flickers, as frames hold now more, now fewer points.
+    #[inline(always)]
+    fn spread(
+        &self,
+        time: f64,
+        reach: [f64; 2],
+        weight: f64,
+        point: &Point,
+        histogram: &mut EnergyHistogram,
+    ) {
+        let Some(band) = self.place(time, point.in_frequency) else {
+            return;
+        };
+        let [before, after] = reach;
+        let to = time + after;
+        let frame = (to / self.tdeci) as usize;
+        let beyond = to - frame as f64 * self.tdeci;
+        let width = before + after;
+        if beyond >= width || frame == 0 {
+            histogram.add(frame, band, point.energy, weight);
+        } else {
+            let in_last = beyond / width;
+            histogram.add(frame, band, point.energy, weight * in_last);
+            histogram.add(frame - 1, band, point.energy, weight * (1.0 - in_last));
+        }
+    }
+}
+
+/// Chooses the samples that count and sends them to the histogram; holds the buffers.
+#[derive(Debug)]
+pub(super) struct Collector<T> {
+    /// The numbers of the samples that count.
+    chosen: Vec<u32>,
+    /// `|m|` of every sample, between two large numbers.
+    displacement: Vec<T>,
+    /// The least `|m|` around every sample.
+    nearest: Vec<T>,
+    /// The samples that count, with their times.
+    reassigned: Vec<(f64, Point)>,
+}
+
+impl<T: FftNum + Float> Collector<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            chosen: Vec::new(),
+            displacement: Vec::new(),
+            nearest: Vec::new(),
+            reassigned: Vec::new(),
+        }
+    }
+
+    /// Adds every sample of an exact scan line that counts. The choice has no branches: which
+    /// samples count is as good as random to a processor.
+    pub(super) fn all(
+        &mut self,
+        points: &Points,
+        transform: usize,
+        transformed: &Transformed<'_, T>,
+        histogram: &mut EnergyHistogram,
+    ) {
+        let Transformed { xi, eta, floor } = *transformed;
+        let limit: T = number(MAX_DISPLACEMENT * MAX_DISPLACEMENT);
+        let epsilon: T = number(EPSILON);
+        let first = 1.0 + transform as f64 * points.spacing;
+        self.chosen.resize(BLOCK, 0);
+        for (block, (xi, eta)) in xi.chunks(BLOCK).zip(eta.chunks(BLOCK)).enumerate() {
+            let mut n_chosen = 0;
+            for (i, (xi, eta)) in xi.iter().zip(eta).enumerate() {
+                let (energy, displaced) = (xi.norm_sqr(), eta.norm_sqr());
+                // False for energies that are no numbers.
+                let counts = (displaced < limit * energy) & (energy >= floor);
+                self.chosen[n_chosen % BLOCK] = i as u32;
+                n_chosen += usize::from(counts);
+            }
+            let start = first + (block * BLOCK) as f64 * points.stride;
+            for i in &self.chosen[..n_chosen] {
+                let i = *i as usize;
+                let point = reassigned(xi[i], eta[i], epsilon);
+                points.add(start + i as f64 * points.stride, &point, histogram);
+            }
+        }
+    }
+
+    /// Adds the samples of a decimated scan line that count, each for as many of the clip's samples
+    /// as it stands for.
+    pub(super) fn sampled(
+        &mut self,
+        points: &Points,
+        transformed: &Transformed<'_, T>,
+        histogram: &mut EnergyHistogram,
+    ) {
+        let Transformed { xi, eta, floor } = *transformed;
+        let limit: T = number(MAX_DISPLACEMENT);
+        let floor = floor.max(number(LEAST_ENERGY));
+        self.measure(xi, eta);
+        self.chosen.resize(xi.len() + 1, 0);
+        let mut n_chosen = 0;
+        for (i, (nearest, xi)) in self.nearest.iter().zip(xi).enumerate() {
+            let counts = (*nearest < limit) & (xi.norm_sqr() >= floor);
+            self.chosen[n_chosen] = i as u32;
+            n_chosen += usize::from(counts);
+        }
+        let chosen = &self.chosen[..n_chosen];
+        self.reassigned.clear();
+        self.reassigned.extend(chosen.iter().map(|i| {
+            let i = *i as usize;
+            let point = reassigned(xi[i], eta[i], T::zero());
+            let time = 1.0 + i as f64 * points.stride + point.in_time * points.time_scale;
+            (time, point)
+        }));
+        // Half the way to the next sample's place, if that sample counts too.
+        let way_after = |k: usize| {
+            let follows = k + 1 < n_chosen && chosen[k + 1] == chosen[k] + 1;
+            let way = || 0.5 * (self.reassigned[k + 1].0 - self.reassigned[k].0);
+            // `max` and `min` also replace what is no number.
+            follows.then(|| way().max(0.0).min(points.spacing))
+        };
+        let mut before = None;
+        for (k, (time, point)) in self.reassigned.iter().enumerate() {
+            let after = way_after(k);
+            let reach = [before.or(after), after.or(before)].map(|way| way.unwrap_or(0.0));
+            let weight = self.n_counting(points, chosen[k] as usize);
+            points.spread(*time, reach, weight, point, histogram);
+            before = after;
+        }
+    }
+
+    /// Fills `displacement`, and `nearest` with the least displacement on the way to the middles
+    /// between a sample and its neighbours.
+    fn measure(&mut self, xi: &[Complex<T>], eta: &[Complex<T>]) {
+        // Far beyond the limit, so that zeros of ξ count for nothing; also replaces 0 / 0.
+        let far: T = number(1e3);
+        let of = |(xi, eta): (&Complex<T>, &Complex<T>)| {
+            (eta.norm_sqr() / xi.norm_sqr()).sqrt().min(far)
+        };
+        self.displacement.clear();
+        self.displacement.push(far);
+        self.displacement.extend(xi.iter().zip(eta).map(of));
+        self.displacement.push(far);
+        let half: T = number(0.5);
+        let nearest = |around: &[T]| {
+            let neighbour = around[0].min(around[2]);
+            around[1].min(half * (around[1] + neighbour))
+        };
+        self.nearest.clear();
+        self.nearest
+            .extend(self.displacement.windows(3).map(nearest));
+    }
+
+    /// The number of the clip's samples around a computed one that count: those between the middles
+    /// to its neighbours at which `|m|`, taken as a straight line, is below the limit.
+    fn n_counting(&self, points: &Points, i: usize) -> f64 {
+        let [before, here, after] = [0, 1, 2].map(|k| wide(self.displacement[i + k]));
+        let place = 1.0 + i as f64 * points.spacing;
+        let half = 0.5 * points.spacing;
+        let [earlier, later] =
+            [before, after].map(|there| Stretch::new(here, 0.5 * (here + there)));
+        // The edge of a stretch is moved to the middle between two samples of the clip, of which
+        // one counts.
+        let up = |x: f64| x.ceil() - 0.5;
+        let down = |x: f64| x.floor() + 0.5;
+        let later = match later {
+            Stretch::All => half,
+            Stretch::Nothing => 0.0,
+            Stretch::Until(share) => down(place + share * half) - place,
+            Stretch::From(share) => place + half - up(place + share * half),
+        };
+        let earlier = match earlier {
+            Stretch::All => half,
+            Stretch::Nothing => 0.0,
+            Stretch::Until(share) => place - up(place - share * half),
+            Stretch::From(share) => down(place - share * half) - (place - half),
+        };
+        (earlier + later).max(0.0)
+    }
+}
+
+/// The part of the way from a sample to the middle between it and a neighbour that counts.
+enum Stretch {
+    All,
+    Nothing,
+    /// From the sample to this share of the way.
+    Until(f64),
+    /// From this share of the way on.
+    From(f64),
+}
+
+impl Stretch {
+    /// `|m|` goes straight from `here` to `there`.
+    fn new(here: f64, there: f64) -> Self {
+        let share = (MAX_DISPLACEMENT - here) / (there - here);
+        match (here < MAX_DISPLACEMENT, there < MAX_DISPLACEMENT) {
+            (true, true) => Self::All,
+            (false, false) => Self::Nothing,
+            (true, false) => Self::Until(share),
+            (false, true) => Self::From(share),
+        }
+    }
+}
+
+/// A sample's energy and displacement.
+#[inline(always)]
+fn reassigned<T: FftNum + Float>(xi: Complex<T>, eta: Complex<T>, epsilon: T) -> Point {
+    let re = xi.re + epsilon;
+    let energy = re * re + xi.im * xi.im;
+    let inverse = T::one() / energy;
+    Point {
+        energy: wide(energy),
+        in_time: wide((eta.im * re - eta.re * xi.im) * inverse),
+        in_frequency: wide((eta.re * re + eta.im * xi.im) * inverse),
+    }
+}
+
+/// `ln(1 + x)` for the small `x` of a reassignment (below .16 at q ½), to 1e-16; larger ones take the
+/// library's.
+#[inline(always)]
+fn ln_1p(x: f64) -> f64 {
+    if x.abs() > 0.17 {
+        return x.ln_1p();
+    }
+    // ln(1 + x) = 2 artanh(s), s = x / (2 + x), |s| < .093: the series' next term is 1e-17.
+    let s = x / (2.0 + x);
+    let square = s * s;
+    let series = 1.0 / 13.0;
+    let series = series * square + 1.0 / 11.0;
+    let series = series * square + 1.0 / 9.0;
+    let series = series * square + 1.0 / 7.0;
+    let series = series * square + 1.0 / 5.0;
+    let series = series * square + 1.0 / 3.0;
+    let series = series * square + 1.0;
+    2.0 * s * series
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_series_agrees_with_the_library() {
+        for i in -1700..=1700 {
+            let x = f64::from(i) * 1e-4;
+            assert!((ln_1p(x) - x.ln_1p()).abs() < 3e-16, "at {x}");
+        }
+    }
+
+    #[test]
+    fn ties_round_to_even() {
+        for (x, expected) in [
+            (0.5, 0.0),
+            (1.5, 2.0),
+            (2.5, 2.0),
+            (2.4999, 2.0),
+            (1e6, 1e6),
+        ] {
+            assert_eq!(round_ties_even(x), expected);
+        }
+    }
+}
