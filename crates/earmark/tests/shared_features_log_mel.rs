@@ -13,8 +13,8 @@ use std::path::Path;
 
 use earmark::features::{
     BinValue, ClipConfig, ClipReference, DecibelConfig, FrequencyAxis, FrontEnd, FrontEndConfig,
-    LogConfig, Loudness, MelBank, MelConfig, MelNorm, MelScale, Padding, Reference, Representation,
-    SpectrogramConfig, StftConfig, WindowPlacement,
+    Loudness, MelBank, MelConfig, MelNorm, MelScale, Padding, Preset, Reference, Representation,
+    SpectrogramConfig, StftConfig,
 };
 use support::{Array, npy, shared};
 
@@ -307,21 +307,8 @@ fn the_dcase_baselines_log_mel_is_tensorflows() {
             "band {band}, bin {bin}: {found}, not {weight}"
         );
     }
-    let config = SpectrogramConfig {
-        stft: StftConfig {
-            win_length: Some(1102),
-            placement: WindowPlacement::Start,
-            padding: Padding::None,
-            ..StftConfig::new(2048, 441)
-        },
-        values: BinValue::Magnitude,
-        axis: FrequencyAxis::Mel(mel),
-        loudness: Loudness::Ln(LogConfig {
-            offset: 0.001,
-            floor: 0.0,
-        }),
-    };
-    let front_end = front_end(44_100, config);
+    let preset = Preset::named("dcase2018-baseline").unwrap();
+    let front_end = FrontEnd::new(&preset.config()).unwrap();
     let (mut worst, mut worst_loud) = (Worst::new(), Worst::new());
     for signal in ["chirp", "noise", "burst", "impulses"] {
         let expected = npy(root.join(format!("dcase_baseline/{signal}_44100_logmel.npy")));

@@ -171,6 +171,13 @@ impl FrontEnd {
         self.0.sources[channel.source].hop_length()
     }
 
+    /// Frames per second of the features; 0 where a frame has no fixed length, that is, where
+    /// [`hop_length`](Self::hop_length) is `None`.
+    pub fn frames_per_second(&self) -> f64 {
+        let rate = f64::from(self.sample_rate());
+        self.hop_length().map_or(0.0, |hop| rate / hop as f64)
+    }
+
     /// The settings that need the whole clip, such as `loudness.top_db`; empty when the front end
     /// works on streams.
     pub fn clip_wide_settings(&self) -> Vec<&'static str> {

@@ -42,10 +42,10 @@ pub use clip::{
 pub use config::{ChannelConfig, FrontEndConfig, Representation};
 pub use examples::ExampleIndex;
 pub use front_end::{FrontEnd, MAX_CLIP_WIDE_SECS, MAX_SAMPLE};
-pub(crate) use log_axis::nearest_bins;
 pub use high_resolution::{
     Cells, EnergyHistogram, HighResolution, HighResolutionConfig, HighResolutionMode,
 };
+pub(crate) use log_axis::nearest_bins;
 pub use mel::{MelBank, hz_from_mel, mel_from_hz};
 pub use presets::{PRESETS, Preset};
 pub use spectrogram_config::{
