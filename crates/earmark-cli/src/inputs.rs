@@ -202,7 +202,7 @@ pub(crate) fn check_places(recordings: &[Input]) -> anyhow::Result<()> {
     let mut places: HashMap<&Path, &Path> = HashMap::new();
     for input in recordings {
         if let Some(other) = places.insert(&input.place, &input.path) {
-            return Err(Hinted::new(
+            return Err(Hinted::error(
                 format!(
                     "{} and {} would have the same output file",
                     other.display(),

@@ -28,7 +28,7 @@ pub(crate) fn open(model: Option<&Path>, store: &ModelStore) -> anyhow::Result<B
 
 /// The bundle that is used when none is named.
 fn default_bundle() -> anyhow::Result<Bundle> {
-    Err(Hinted::new(
+    Err(Hinted::error(
         "no model is given",
         "name one with --model: a bundle's file, or a model from `earmark bundle list`",
     ))

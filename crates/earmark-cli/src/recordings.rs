@@ -204,7 +204,7 @@ impl RecordingArgs {
             .iter()
             .find(|format| format.is_per_recording())
         {
-            Some(format) if inputs.recordings.len() > 1 => Err(Hinted::new(
+            Some(format) if inputs.recordings.len() > 1 => Err(Hinted::error(
                 format!("{} has one file per recording", format.name()),
                 "give --output DIR/",
             )),

@@ -98,7 +98,7 @@ impl Partial {
             .open(&path)
             .with_context(|| format!("cannot open {}", path.display()))?;
         if journal.try_lock().is_err() {
-            return Err(Hinted::new(
+            return Err(Hinted::error(
                 format!("{shown}: another run is writing to it"),
                 "wait for it to end, or give another --output",
             ));
@@ -126,7 +126,7 @@ impl Partial {
         };
         match stamp(&input.path) {
             Ok(now) if now == entry.stamp => Ok(true),
-            Ok(_) => Err(Hinted::new(
+            Ok(_) => Err(Hinted::error(
                 format!("{}: has changed since it was tagged", input.path.display()),
                 self.start_again(),
             )),
@@ -282,10 +282,10 @@ impl Partial {
 
     fn check_header(&self, line: &[u8], settings: &Settings) -> anyhow::Result<()> {
         let header: Header = serde_json::from_slice(line).map_err(|error| {
-            Hinted::new(format!("journal.jsonl:1: {error}"), self.start_again())
+            Hinted::error(format!("journal.jsonl:1: {error}"), self.start_again())
         })?;
         if header.earmark_partial != FORMAT {
-            return Err(Hinted::new(
+            return Err(Hinted::error(
                 format!(
                     "its layout is version {}, this build reads {FORMAT}",
                     header.earmark_partial
@@ -299,7 +299,7 @@ impl Partial {
             let before = header.settings.get(key).unwrap_or(&null);
             let now = settings.get(key).unwrap_or(&null);
             if before != now {
-                return Err(Hinted::new(
+                return Err(Hinted::error(
                     format!("it was begun with {key} = {before}, this run has {now}"),
                     format!("give the same options, or {}", self.start_again()),
                 ));

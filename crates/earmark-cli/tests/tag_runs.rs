@@ -1,5 +1,7 @@
 //! Runs of `earmark tag`: inputs of every kind, any number of workers, interruptions and resumption.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at its first surprise")]
+
 mod common;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -118,7 +120,7 @@ fn a_reader_that_leaves_ends_the_run_quietly() {
 
 /// Starts a run that takes some seconds and waits until it has begun.
 fn start(command: &mut Command, began: &PathBuf) -> Child {
-    let child = command
+    let mut child = command
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -130,6 +132,8 @@ fn start(command: &mut Command, began: &PathBuf) -> Child {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+    child.kill().unwrap();
+    child.wait().unwrap();
     panic!("{} did not appear", began.display());
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &EmbedArgs, printer: &Printer) -> anyhow::Result<Outcome
     };
     let content = |tagger: &Tagger| match tagger.metadata().tensors.embedding {
         Some(_) => Ok(Content::Embeddings),
-        None => Err(Hinted::new(
+        None => Err(Hinted::error(
             "this model gives no embedding",
             "its metadata names none of the graph's outputs as `embedding`",
         )),
@@ -68,7 +68,7 @@ fn formats(args: &EmbedArgs) -> anyhow::Result<Vec<Format>> {
     match args.recordings.output_extension().as_deref() {
         Some("npy") => Ok(vec![Format::Npy]),
         Some("parquet") => Ok(vec![Format::ParquetEmbeddings]),
-        _ => Err(Hinted::new(
+        _ => Err(Hinted::error(
             "no format is given",
             "give --format npy or parquet, or --output FILE.npy or FILE.parquet",
         )),

@@ -143,13 +143,13 @@ fn selection(
         (Some(threshold), _) => selection.threshold(threshold)?,
         (None, Some(Some(thresholds))) => selection.thresholds(thresholds, vocabulary, 0.5)?,
         (None, Some(None)) if of_bundle.is_empty() => {
-            return Err(Hinted::new(
+            return Err(Hinted::error(
                 "this model has no thresholds of its own",
                 "give --threshold T or --thresholds FILE",
             ));
         }
         (None, None) if needs_thresholds && of_bundle.is_empty() => {
-            return Err(Hinted::new(
+            return Err(Hinted::error(
                 "--merge-gap and --save-clips need thresholds, and this model has none of its own",
                 "give --threshold T or --thresholds FILE",
             ));

@@ -50,7 +50,7 @@ struct Common {
 }
 
 enum Columns {
-    Tags(Tags),
+    Tags(Box<Tags>),
     Embeddings(Option<FixedSizeListBuilder<Float32Builder>>),
 }
 
@@ -65,7 +65,7 @@ struct Tags {
 impl ParquetTable {
     /// A table of tags.
     pub(super) fn tags(destination: Destination, run: &Run) -> anyhow::Result<Self> {
-        let mut table = Self::new(destination, Columns::Tags(Tags::default()));
+        let mut table = Self::new(destination, Columns::Tags(Box::default()));
         table.open(run)?;
         Ok(table)
     }

@@ -174,7 +174,7 @@ impl Layout {
             return match formats[..] {
                 [] => Ok(Self::Stdout(default)),
                 [format] => Ok(Self::Stdout(format)),
-                _ => Err(Hinted::new(
+                _ => Err(Hinted::error(
                     "several formats cannot share standard output",
                     "give --output FILE or --output DIR",
                 )),
@@ -185,7 +185,7 @@ impl Layout {
         }
         match formats[..] {
             [format] => Ok(Self::Files(vec![(format, output.to_owned())])),
-            [] => Err(Hinted::new(
+            [] => Err(Hinted::error(
                 format!("{}: no format is given", output.display()),
                 "give --format, or a file name that ends in .csv, .jsonl, .parquet or the like",
             )),
@@ -198,14 +198,14 @@ impl Layout {
 
     fn folder(formats: Vec<Format>, output: &Path) -> anyhow::Result<Self> {
         if formats.is_empty() {
-            return Err(Hinted::new(
+            return Err(Hinted::error(
                 format!("{}: no format is given", output.display()),
                 "a folder of results needs --format",
             ));
         }
         if output.is_file() {
             let per_recording = formats.iter().find(|format| format.is_per_recording());
-            return Err(Hinted::new(
+            return Err(Hinted::error(
                 format!("{} is a file, expected a folder", output.display()),
                 per_recording.map_or_else(
                     || "give another --output".to_owned(),

@@ -100,7 +100,7 @@ impl PreviewArgs {
         let config =
             AugmentConfig::from_toml(&augment).with_context(|| path.display().to_string())?;
         if config == AugmentConfig::default() {
-            return Err(Hinted::new(
+            return Err(Hinted::error(
                 format!("{}: no augmentation in it", path.display()),
                 "see `--all` for every augmentation there is",
             ));

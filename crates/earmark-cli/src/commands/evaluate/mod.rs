@@ -179,7 +179,7 @@ pub(crate) fn run(args: &EvaluateArgs, printer: &Printer) -> anyhow::Result<Outc
     };
     let (positives, negatives) = without_negatives(judged);
     if positives.clips.is_empty() {
-        return Err(Hinted::new(
+        return Err(Hinted::error(
             "no clip with a label could be heard",
             "`earmark dataset check` says what is wrong with the clips",
         ));

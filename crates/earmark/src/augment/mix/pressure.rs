@@ -208,7 +208,7 @@ mod tests {
             target: &[0.0, 1.0],
         };
         apply_at(8000, |context| {
-            pressure.apply(&mut mixture, partner, context)
+            pressure.apply(&mut mixture, partner, context);
         });
         let amplitude = |hz: f64| {
             let reference = sine(hz, 1.0, 8000);

@@ -232,7 +232,7 @@ mod tests {
         let mut samples = sine(500.0, 0.5, 8000);
         for _ in 0..20 {
             apply_at(8000, |context| {
-                Filter::default().apply(&mut samples, context)
+                Filter::default().apply(&mut samples, context);
             });
         }
         assert!(samples.iter().all(|s| s.is_finite()));

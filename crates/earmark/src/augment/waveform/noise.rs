@@ -159,7 +159,7 @@ mod tests {
     fn silence_and_nothing_stay_what_they_are() {
         let mut silence = vec![0.0; 100];
         apply_at(8000, |context| {
-            Noise::default().apply(&mut silence, context)
+            Noise::default().apply(&mut silence, context);
         });
         assert_eq!(silence, [0.0; 100]);
         apply_at(8000, |context| Noise::default().apply(&mut [], context));

@@ -159,7 +159,7 @@ mod tests {
             let mut samples = sine(100.0, 0.1, 8000);
             let over_db = Span::new(20.0, 20.0);
             apply_at(8000, |context| {
-                Clip { over_db, soft }.apply(&mut samples, context)
+                Clip { over_db, soft }.apply(&mut samples, context);
             });
             assert!((peak(&samples) - 0.1).abs() < 1e-4, "{}", peak(&samples));
         }

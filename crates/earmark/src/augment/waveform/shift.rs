@@ -57,7 +57,7 @@ mod tests {
         let mut samples = vec![1.0, 2.0, 3.0, 4.0];
         let share = Span::new(share, share);
         apply_at(8000, |context| {
-            Shift { share, wrap }.apply(&mut samples, context)
+            Shift { share, wrap }.apply(&mut samples, context);
         });
         samples
     }

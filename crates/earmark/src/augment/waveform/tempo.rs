@@ -190,7 +190,7 @@ mod tests {
             let mut samples = sine(440.0, 2.0, RATE);
             let rate = Span::new(rate, rate);
             apply_at(RATE, |context| {
-                TimeStretch { rate }.apply(&mut samples, context)
+                TimeStretch { rate }.apply(&mut samples, context);
             });
             let expected = 64_000.0 / f64::from(rate.low);
             assert!((samples.len() as f64 - expected).abs() <= 1.0);
@@ -234,7 +234,7 @@ mod tests {
         let mut samples = sine(440.0, 2.0, RATE);
         let factor = Span::new(1.25, 1.25);
         apply_at(RATE, |context| {
-            Speed { factor }.apply(&mut samples, context)
+            Speed { factor }.apply(&mut samples, context);
         });
         assert_eq!(samples.len(), 51_200);
         assert!((pitch(&samples) - 550.0).abs() < 0.1);
