@@ -4,6 +4,7 @@
 //! toolchain: the two programs that it uses beside cargo are installed below `target/tools`.
 
 mod bench;
+mod recordings;
 mod steps;
 mod tools;
 
@@ -16,14 +17,18 @@ usage: cargo xtask COMMAND
           licences, and the release build
   test    the tests alone
   bench   the benchmarks; the figures go to target/bench with the machine and the date
+  bench recordings MODEL
+          peak memory on a day-long and on a 5 GiB recording, and one worker against two (Linux)
 ";
 
 fn main() -> ExitCode {
-    let command = std::env::args().nth(1);
-    let outcome = match command.as_deref() {
-        Some("check") => steps::check(),
-        Some("test") => steps::test(),
-        Some("bench") => bench::run(),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments[..] {
+        ["check"] => steps::check(),
+        ["test"] => steps::test(),
+        ["bench"] => bench::run(),
+        ["bench", "recordings", model] => recordings::run(model.as_ref()),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

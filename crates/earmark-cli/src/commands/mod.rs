@@ -11,6 +11,7 @@ mod embed;
 mod evaluate;
 mod score;
 mod tag;
+mod train;
 
 use std::process::ExitCode;
 
@@ -60,6 +61,8 @@ pub(crate) enum Command {
     Evaluate(Box<evaluate::EvaluateArgs>),
     /// Score a challenge submission against the truth.
     Score(score::ScoreArgs),
+    /// Train a tagger on labelled clips.
+    Train(Box<train::TrainCommand>),
 }
 
 impl Command {
@@ -73,6 +76,7 @@ impl Command {
             Self::Dataset(command) => command.run(printer),
             Self::Evaluate(args) => evaluate::run(&args, printer),
             Self::Score(args) => args.run(printer),
+            Self::Train(command) => command.run(printer),
         }
     }
 }
