@@ -12,7 +12,7 @@
 //!
 //! | runtime | one clip | loading | building from nothing |
 //! |---|---|---|---|
-//! | ONNX Runtime 1.31.1 | 2.3 ms | 30 ms | nothing to build |
+//! | ONNX Runtime 1.31.1 | 2.3 ms | not measured | nothing to build |
 //! | rten 0.27.0 | 9.3 ms | 10 ms | 2 min |
 //! | tract 0.23.9 | 9.3 ms | 160 ms for each input length | 12 min |
 //!
