@@ -10,6 +10,10 @@ was trained, and never by how hard they are:
   Freesound recording also occurs in ESC-10 left in training with their ESC-10 fold;
 * `more/`: a whole source, where a class has two.
 
+Sounds that are none of the classes are listed as `_background`; they teach what not to answer. Those
+whose name does not rule a class out (`animals3`, `bell_1a`) are `_unlabelled` and only carry the
+teacher's opinion. A fifth of the former, by the SHA-256 of the name, is held out.
+
 Needs nothing but Python's standard library.
 """
 
@@ -37,6 +41,19 @@ ESC10 = {
 # the smaller; the others have one source and are not evaluated.
 MORE_EVALUATED = {"Chime": "Discord GM bank"}
 MORE_UNEVALUATED = {"Electric_piano", "Finger_snapping", "Gong", "Keys_jangling", "Tearing"}
+# Words in the name of an unlabelled sound that may stand for one of the classes, or for a sound that
+# a listener could take for one.
+AMBIGUOUS = re.compile(
+    r"anim|ambi|atmos|bark|dog|cat|bird|rain|water|gurgl|bubbl|sizzl|fry|sprinkl|splash|swoosh|ocean|sea|wave"
+    r"|baby|cry|vocal|voc|voice|mouth|clock|tick|click|timer|tap|sneez|gasp|asthma|heli|fan|motor|engine|saw|drill"
+    r"|power|dremel|vacuum|rooster|quack|mooo|fire|crack|crinkl|crumpl|crush|chip|guitar|bass|kick|drum|thump|thud"
+    r"|boom|tom|cello|violin|bow|string|pluck|reso|chime|bell|ring|ting|tinkl|ping|clarinet|electric|piano|organ"
+    r"|casio|finger|snap|clap|slap|pop|flute|whistl|blow|recorder|horn|khaen|gong|bowl|lid|pan|plate|cym|crash|key"
+    r"|coin|penn|pins|nail|hat|hh|shak|rattl|tamb|sax|reed|brass|snare|brush|beat|loop|perc|groove|groov|hit|tear|rip"
+    r"|paper|tape|cut|shred|velcro|cloth|foil|fiddle|scratch|synth|analog|arp|tone|pad|music|techno|orch|banjo|sitar"
+    r"|comp|funk|impulse|roland|kaos|stick|wood|metal|can|glass",
+    re.IGNORECASE,
+)
 
 
 def esc10(data: Path):
@@ -77,12 +94,30 @@ def more(data: Path, known: set):
             yield f"more/clips/{row['fname']}", label, split, source, row["licence"], source
 
 
+def others(data: Path, known: set):
+    """Sounds of none of the classes, and sounds that may or may not be."""
+    with open(data / "more/clips.csv", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["label"] not in known:
+                yield f"more/clips/{row['fname']}", "_background", row["source"], row["licence"]
+    for path in (data / "more/berklee").iterdir():
+        label = "_unlabelled" if AMBIGUOUS.search(path.stem) else "_background"
+        yield f"more/berklee/{path.name}", label, "Berklee/OLPC", "CC BY 3.0 (OLPC/Berklee)"
+
+
+def held_out(name: str, label: str):
+    is_fifth = int(hashlib.sha256(name.encode()).hexdigest(), 16) % 5 == 4
+    return "test" if label == "_background" and is_fifth else "train"
+
+
 def main():
     data = Path(sys.argv[1])
     rows = list(esc10(data))
     groups = {row[3]: row[2] for row in rows}
     rows += fsdkaggle2018(data, groups)
     rows += more(data, {row[1] for row in rows})
+    for name, label, group, licence in others(data, {row[1] for row in rows}):
+        rows.append((name, label, held_out(Path(name).name, label), group, licence, group))
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["path", "label", "split", "group", "licence", "author"])
     writer.writerows(sorted(rows))

@@ -81,9 +81,12 @@ impl<'a> ClipSet<'a> {
         target
     }
 
-    /// How much a clip counts in the loss.
+    /// How much a clip counts in the loss; one without labels only hears its teacher.
     pub fn weight(&self, clip: usize) -> f32 {
         let clip = &self.manifest.clips[clip];
+        if clip.labels.is_none() {
+            return 0.0;
+        }
         match clip.quality {
             Quality::Curated => clip.weight,
             Quality::Noisy => clip.weight * self.noisy_weight,

@@ -21,6 +21,7 @@ pub mod probe;
 pub mod run;
 pub mod schedule;
 pub mod source;
+pub mod teacher;
 pub mod trainer;
 
 pub use device::DeviceChoice;

@@ -178,6 +178,7 @@ fn run(
         batches: tones,
         examples: Some(tones),
         judge: &judge,
+        teacher: None,
     };
     Trainer::new(config, loss, network, material)?.run(checkpoint, observer)
 }

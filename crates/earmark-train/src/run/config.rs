@@ -1,17 +1,18 @@
-//! The configuration of a run: one TOML file in five tables, with overrides.
+//! The configuration of a run: one TOML file in seven tables, with overrides.
 //!
 //! Unknown keys and wrong types are refused, in the file and in overrides alike.
 
 use std::path::{Path, PathBuf};
 
 use earmark::augment::AugmentConfig;
-use earmark::bundle::SegmentConfig;
+use earmark::bundle::{Licence, SegmentConfig};
 use earmark::dataset::Layout;
 use earmark::features::FrontEndConfig;
 use earmark::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::trainer::TrainConfig;
+use crate::teacher::TeacherConfig;
+use crate::trainer::{Scope, TrainConfig};
 
 /// Everything that decides how a run goes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -25,8 +26,12 @@ pub struct RunConfig {
     pub augment: AugmentConfig,
     /// The network.
     pub model: ModelConfig,
+    /// A network to learn from beside the labels.
+    pub teacher: Option<TeacherConfig>,
     /// How it is trained.
     pub train: TrainConfig,
+    /// What the bundle says of itself.
+    pub bundle: BundleConfig,
 }
 
 /// The `[data]` table.
@@ -35,6 +40,9 @@ pub struct RunConfig {
 pub struct DataConfig {
     /// The data set's folder, or its table. `--data` comes first.
     pub path: Option<PathBuf>,
+    /// A table of the clips (`path,label[,fold][,split]…`), kept apart from the audio: its paths are
+    /// those below `path`.
+    pub table: Option<PathBuf>,
     /// How it lies on disk; found out if left out.
     pub layout: Option<Layout>,
     /// What the training clips are divided by.
@@ -59,6 +67,7 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             path: None,
+            table: None,
             layout: None,
             folds: FoldRule::Auto,
             n_folds: 5,
@@ -98,6 +107,20 @@ pub enum Validate {
     None,
 }
 
+/// The `[bundle]` table.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BundleConfig {
+    /// Its name; left out, those of data set and network.
+    pub name: Option<String>,
+    /// What it is for and where it ends, in a few sentences.
+    pub description: String,
+    /// What it was trained on, with licences.
+    pub data: Option<String>,
+    /// Its terms of use.
+    pub licence: Option<Licence>,
+}
+
 /// The `[model]` table.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -113,13 +136,22 @@ pub struct ModelConfig {
 
 impl RunConfig {
     /// Reads a configuration and applies overrides such as `train.epochs=5`; values are TOML, and
-    /// what is no TOML is taken as a string.
+    /// what is no TOML is taken as a string. Paths in the file are relative to its folder, those of
+    /// overrides to the working directory.
     ///
     /// # Errors
     /// [`Error::Config`] or [`Error::Line`] naming the unknown key or wrong type.
     pub fn open(path: &Path, overrides: &[String]) -> Result<Self> {
         let text = fs_err::read_to_string(path)?;
-        Self::parse(&path.display().to_string(), &text, overrides)
+        let mut config = Self::parse(&path.display().to_string(), &text, &[])?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for path in config.paths() {
+            *path = folder.join(&path);
+        }
+        match overrides {
+            [] => Ok(config),
+            _ => config.overridden(overrides),
+        }
     }
 
     /// Like [`RunConfig::open`] for text at hand; `name` is what messages call it.
@@ -192,8 +224,40 @@ impl RunConfig {
         })
     }
 
+    /// The settings that decide the weights: where files lie and what the bundle says does not.
+    pub(super) fn decisive(&self) -> Self {
+        let mut config = self.clone();
+        config.bundle = BundleConfig::default();
+        config
+            .paths()
+            .for_each(|path| *path = PathBuf::from(path.file_name().unwrap_or_default()));
+        config
+    }
+
+    /// Every path that is set.
+    fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let teacher = self.teacher.as_mut().map(|teacher| &mut teacher.bundle);
+        let data = &mut self.data;
+        let optional = [
+            &mut data.path,
+            &mut data.table,
+            &mut data.cache,
+            &mut self.model.init,
+        ];
+        optional.into_iter().flatten().chain(teacher)
+    }
+
     fn check(&self) -> Result<()> {
         self.train.check()?;
+        self.teacher.as_ref().map_or(Ok(()), TeacherConfig::check)?;
+        let is_probe = matches!(self.train.scope, Scope::Probe | Scope::ProbeThenAll);
+        if self.teacher.is_some() && is_probe {
+            return Err(Error::Config {
+                key: "teacher".to_owned(),
+                found: "a teacher for a probe".to_owned(),
+                expected: "train.scope must be `all` or `head` to learn from a teacher".to_owned(),
+            });
+        }
         let weight = self.data.noisy_weight;
         if !(weight >= 0.0 && weight.is_finite()) {
             return Err(Error::Config {

@@ -25,13 +25,24 @@ pub(super) fn divide(
     config: &DataConfig,
     waveforms: &WaveformCache,
     seed: u64,
+    with_unlabelled: bool,
 ) -> Result<(Vec<Division>, Vec<String>)> {
     let usable: BTreeSet<usize> = waveforms.usable().into_iter().collect();
+    // Clips whose labels nobody knows teach nothing without a teacher.
+    let is_unlabelled = |at: &usize| {
+        let clip = &manifest.clips[*at];
+        with_unlabelled && clip.labels.is_none() && clip.split == Split::Train
+    };
+    let unlabelled: Vec<usize> = (0..manifest.clips.len()).filter(is_unlabelled).collect();
     let keep = |mut clips: Vec<usize>| {
         clips.retain(|clip| usable.contains(clip));
         clips
     };
-    let training = manifest.labelled_in(Split::Train);
+    let with_more = |mut clips: Vec<usize>| {
+        clips.extend(&unlabelled);
+        clips
+    };
+    let training = with_more(manifest.labelled_in(Split::Train));
     let given = manifest.labelled_in(Split::Validation);
     let whole = |validation| Division {
         fold: None,
@@ -56,7 +67,7 @@ pub(super) fn divide(
     let divisions = (0..n_runs)
         .map(|fold| Division {
             fold: Some(fold),
-            training: keep(folds.training(manifest, fold)),
+            training: keep(with_more(folds.training(manifest, fold))),
             validation: keep(folds.validation(fold)),
         })
         .collect();

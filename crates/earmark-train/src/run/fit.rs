@@ -18,10 +18,11 @@ use super::{figures, fingerprint};
 use crate::checkpoint::CheckpointFile;
 use crate::clips::{ClipSet, TrainingClips, ValidationClips};
 use crate::loss::Loss;
-use crate::network::Network;
+use crate::network::{Network, groups};
 use crate::observer::{EpochReport, Observer};
 use crate::probe::{self, Embedded, Probe};
 use crate::source::Examples;
+use crate::teacher::Teacher;
 use crate::trainer::{self, Material, Scope, Scored, Trainer};
 
 /// The penalty on a probe's weights if the configuration names none: scikit-learn's default.
@@ -35,6 +36,7 @@ pub(super) struct Fit<'a> {
     pub(super) start: &'a Start,
     pub(super) architecture: Architecture,
     pub(super) device: Device,
+    pub(super) teacher: Option<Teacher>,
     pub(super) is_single_label: bool,
 }
 
@@ -55,25 +57,47 @@ impl Fit<'_> {
         observer: &mut dyn Observer,
     ) -> Result<Fitted> {
         match self.config.train.scope {
-            Scope::Probe => self.fit_probe(division, loss),
-            Scope::All | Scope::Head => self.fit_network(division, loss, folder, observer),
+            Scope::Probe => Ok(Fitted {
+                network: self.probe(division, loss)?,
+                history: Vec::new(),
+                is_complete: true,
+            }),
+            Scope::ProbeThenAll => {
+                let start = self.probe(division, loss)?;
+                self.fit_network(start, division, loss, folder, observer)
+            }
+            Scope::All | Scope::Head => {
+                let start = self.fresh(observer)?;
+                self.fit_network(start, division, loss, folder, observer)
+            }
         }
+    }
+
+    /// The network as training finds it.
+    fn fresh(&self, observer: &mut dyn Observer) -> Result<Network> {
+        let n_guided = self.teacher.as_ref().map_or(0, Teacher::n_outputs);
+        let architecture = match n_guided {
+            0 => self.architecture.clone(),
+            _ => groups::with_classes(&self.architecture, self.architecture.n_classes + n_guided),
+        };
+        let seed = self.config.train.seed;
+        let (network, random) = self.start.network(&architecture, seed, &self.device)?;
+        if !random.is_empty() {
+            observer.notice(&format!("start at random: {}", random.join(", ")));
+        }
+        Ok(network)
     }
 
     fn fit_network(
         &self,
+        network: Network,
         division: &Division,
         loss: &Loss,
         folder: &RunDirectory,
         observer: &mut dyn Observer,
     ) -> Result<Fitted> {
         let train = &self.config.train;
-        let (network, random) = self
-            .start
-            .network(&self.architecture, train.seed, &self.device)?;
-        if !random.is_empty() {
-            observer.notice(&format!("start at random: {}", random.join(", ")));
-        }
+        let teacher = self.teacher(division)?;
         let sampler = SamplerConfig {
             batch_size: train.batch_size,
             balance_classes: self.config.data.balance_classes,
@@ -90,6 +114,7 @@ impl Fit<'_> {
             batches: &batches,
             examples: (examples.n_clips() > 0).then_some(&examples as &dyn Examples),
             judge: &judge,
+            teacher: teacher.as_ref(),
         };
         let checkpoint = CheckpointFile::new(folder.checkpoint(), self.fingerprint(division)?);
         let trainer = Trainer::new(train, loss.clone(), network, material)?;
@@ -101,7 +126,18 @@ impl Fit<'_> {
         })
     }
 
-    fn fit_probe(&self, division: &Division, loss: &Loss) -> Result<Fitted> {
+    /// The teacher, with its scale measured on the training clips as they are.
+    fn teacher(&self, division: &Division) -> Result<Option<Teacher>> {
+        let Some(mut teacher) = self.teacher.clone() else {
+            return Ok(None);
+        };
+        let examples = ValidationClips::new(self.set, division.training.clone());
+        teacher.measure(&examples, self.config.train.batch_size)?;
+        Ok(Some(teacher))
+    }
+
+    /// The pretrained network with a linear layer fitted to its embeddings for a head.
+    fn probe(&self, division: &Division, loss: &Loss) -> Result<Network> {
         let n_classes = self.manifest.vocabulary.len();
         let architecture = probe::probed(&self.architecture, n_classes)?;
         let mut network = Network::new(&architecture, self.config.train.seed, &self.device)?;
@@ -128,11 +164,7 @@ impl Fit<'_> {
         let l2 = self.config.model.probe_l2.unwrap_or(PROBE_L2);
         Probe::fit(data, loss, l2)?.put_into(&mut weights)?;
         network.load(&weights);
-        Ok(Fitted {
-            network,
-            history: Vec::new(),
-            is_complete: true,
-        })
+        Ok(network)
     }
 
     /// What a checkpoint must have been written for to be continued. The number of epochs belongs to
@@ -141,13 +173,14 @@ impl Fit<'_> {
         let architecture = serde_json::to_string(&self.architecture).unwrap_or_default();
         Ok(fingerprint(&[
             env!("CARGO_PKG_VERSION"),
-            &self.config.to_toml()?,
+            &self.config.decisive().to_toml()?,
             &self.manifest.digest(),
             &architecture,
             self.start
                 .source
                 .as_ref()
                 .map_or("", |source| &source.sha256),
+            self.teacher.as_ref().map_or("", Teacher::sha256),
             &format!("{:?} {:?}", division.training, division.validation),
         ]))
     }
@@ -166,6 +199,8 @@ impl Fit<'_> {
         provenance.seed = Some(self.config.train.seed);
         provenance.data_digest = Some(self.manifest.digest());
         provenance.metrics = metrics;
+        let described = &self.config.bundle;
+        provenance.data.clone_from(&described.data);
         let name = self
             .manifest
             .root
@@ -173,7 +208,10 @@ impl Fit<'_> {
             .unwrap_or_default()
             .to_string_lossy();
         let metadata = Metadata::new(
-            format!("{name}-{}", architecture.name),
+            described
+                .name
+                .clone()
+                .unwrap_or_else(|| format!("{name}-{}", architecture.name)),
             self.start.front_end.clone(),
             self.manifest.vocabulary.clone(),
             self.start.segment.clone(),
@@ -187,6 +225,8 @@ impl Fit<'_> {
             activation,
             task,
             architecture: Some(architecture.clone()),
+            description: described.description.clone(),
+            licence: described.licence.clone(),
             ..metadata
         };
         Bundle::new("model.onnx", &graph, metadata)

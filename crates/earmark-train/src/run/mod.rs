@@ -27,6 +27,7 @@ use crate::clips::{ClipSet, ValidationClips};
 use crate::device::DeviceChoice;
 use crate::loss::{Loss, LossConfig};
 use crate::observer::Observer;
+use crate::teacher::Teacher;
 use crate::trainer::{ClassWeights, Scored};
 use division::Division;
 use fit::{Fit, Fitted};
@@ -72,6 +73,7 @@ struct Record<'a> {
     data: String,
     data_digest: String,
     init: Option<String>,
+    teacher: Option<String>,
     n_training_clips: Vec<usize>,
     n_validation_clips: Vec<usize>,
     classes: Vec<&'a str>,
@@ -102,8 +104,18 @@ pub fn run(
         observer.notice(&format!("{name}: left out: {}", failure.reason));
     }
     let seed = config.train.seed;
-    let (divisions, problems) = division::divide(&manifest, &config.data, &waveforms, seed)?;
+    let (divisions, problems) = division::divide(
+        &manifest,
+        &config.data,
+        &waveforms,
+        seed,
+        config.teacher.is_some(),
+    )?;
     problems.iter().for_each(|problem| observer.notice(problem));
+    let teacher = match &config.teacher {
+        Some(teacher) => Some(Teacher::open(teacher, &start.front_end, &device)?),
+        None => None,
+    };
     let directory = RunDirectory::create(&options.directory)?;
     directory.write_text("config.toml", &config.to_toml()?)?;
     let set = ClipSet::new(
@@ -125,6 +137,7 @@ pub fn run(
             data: manifest.root.display().to_string(),
             data_digest: manifest.digest(),
             init: start.source.as_ref().map(|source| source.sha256.clone()),
+            teacher: teacher.as_ref().map(|teacher| teacher.sha256().to_owned()),
             n_training_clips: divisions.iter().map(|d| d.training.len()).collect(),
             n_validation_clips: divisions.iter().map(|d| d.validation.len()).collect(),
             classes: manifest.vocabulary.names().collect(),
@@ -133,6 +146,7 @@ pub fn run(
     let loss = loss_config(config, &manifest);
     let fit = Fit {
         config,
+        teacher,
         manifest: &manifest,
         set: &set,
         start: &start,
@@ -259,6 +273,7 @@ fn open_data(config: &RunConfig, observer: &mut dyn Observer) -> Result<Manifest
     })?;
     let options = ReadOptions {
         layout: config.data.layout,
+        table: config.data.table.clone(),
         ..ReadOptions::default()
     };
     let mut manifest = Manifest::open_with(path, &options)?;
@@ -365,7 +380,7 @@ fn fingerprint(parts: &[&str]) -> String {
 }
 
 /// Bytes in hexadecimal.
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -84,6 +84,17 @@ pub enum Scope {
     Head,
     /// A logistic regression on embeddings that are computed once: seconds instead of minutes.
     Probe,
+    /// Such a probe first, then every parameter, the probe being the head: fine-tuning starts from
+    /// classes that are already told apart and bends the pretrained features less. Kumar et al.,
+    /// *Fine-tuning can distort pretrained features and underperform out-of-distribution* (2022).
+    ProbeThenAll,
+}
+
+impl Scope {
+    /// Whether the layers before the embedding are trained.
+    pub fn reaches_body(self) -> bool {
+        matches!(self, Self::All | Self::ProbeThenAll)
+    }
 }
 
 /// How the classes are weighted in the loss.

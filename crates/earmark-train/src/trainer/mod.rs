@@ -22,6 +22,7 @@ use crate::network::groups::{self, Place};
 use crate::observer::{EpochReport, Figure, Observer};
 use crate::schedule::Schedule;
 use crate::source::{Batches, Examples};
+use crate::teacher::{Teacher, without_guidance};
 use state::State;
 
 /// What a run works on.
@@ -34,6 +35,8 @@ pub struct Material<'a> {
     /// Turns the scores of the validation clips into figures; the first one counts for
     /// [`Keep::Best`], patience and plateaus.
     pub judge: &'a dyn Fn(&Scored) -> Result<Vec<Figure>>,
+    /// Who teaches beside the labels; the network then has more outputs than there are classes.
+    pub teacher: Option<&'a Teacher>,
 }
 
 /// How a run ended.
@@ -122,7 +125,7 @@ impl<'a> Trainer<'a> {
             _ => self.averaged()?,
         };
         Ok(Outcome {
-            network,
+            network: without_guidance(&network, self.material.batches.n_classes())?,
             history: self.state.history,
             is_complete,
         })
@@ -163,7 +166,8 @@ impl<'a> Trainer<'a> {
         if let Some(examples) = self.material.examples {
             observer.validating(examples.n_clips());
             let judged = self.averaged()?;
-            let scored = score(&judged, examples, &self.loss, self.config.batch_size)?;
+            let shown = without_guidance(&judged, self.material.batches.n_classes())?;
+            let scored = score(&shown, examples, &self.loss, self.config.batch_size)?;
             report.validation_loss = Some(scored.mean_loss);
             report.figures = (self.material.judge)(&scored)?;
             self.state.candidate = Some(judged);
@@ -180,7 +184,7 @@ impl<'a> Trainer<'a> {
 
     /// Which parameters an epoch trains.
     fn trained(&self, epoch: usize) -> Vec<bool> {
-        let head_only = epoch < self.config.head_epochs || self.config.scope != Scope::All;
+        let head_only = epoch < self.config.head_epochs || !self.config.scope.reaches_body();
         let parameters = self.state.network.parameters();
         parameters
             .iter()

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::Trainer;
 use super::prefetch::for_each_batch;
-use crate::loss::Loss;
+use crate::loss::LossValue;
 use crate::network::{Forward, Network, Pass, Tape, host};
 use crate::observer::{Observer, StepReport};
 use crate::optimizer::{StepSize, clip_norm};
@@ -74,8 +74,16 @@ impl Trainer<'_> {
         let network = &self.state.network;
         let mut tape = Tape::new(trained.to_vec(), generator(self.config.seed, epoch, index));
         let features = to_device(batch, network.device());
+        let teacher = self.material.teacher;
+        let guidance = teacher
+            .map(|teacher| teacher.guidance(features.clone()))
+            .transpose()?;
         let forward = network.forward(features, &mut Pass::Train(&mut tape));
-        let (objective, per_clip) = objective(&self.loss, &forward, batch, scale)?;
+        let evaluate = |logits: &[f32]| match teacher.zip(guidance.as_ref()) {
+            Some((teacher, guidance)) => teacher.evaluate(&self.loss, logits, batch, guidance),
+            None => self.loss.evaluate(logits, &batch.targets, &batch.weights),
+        };
+        let (objective, per_clip) = objective(&evaluate, &forward, scale)?;
         let sum_loss: f64 = per_clip.iter().sum();
         if !sum_loss.is_finite() {
             return Err(not_finite(epoch, index, batch, &per_clip));
@@ -123,19 +131,14 @@ impl Trainer<'_> {
 ///
 /// The loss is computed on the host; the sum of the logits times the loss's gradient has, as a
 /// function of the network's parameters, the gradient of the loss.
-pub(super) fn objective(
-    loss: &Loss,
+fn objective(
+    evaluate: &dyn Fn(&[f32]) -> LossValue,
     forward: &Forward,
-    batch: &Batch,
     scale: f64,
 ) -> Result<(Tensor<1>, Vec<f64>)> {
     let weighted = |logits: &Tensor<2>, scale: f64| -> Result<(Tensor<1>, Vec<f64>)> {
         let shape = logits.dims();
-        let value = loss.evaluate(
-            &host(logits.clone().inner())?,
-            &batch.targets,
-            &batch.weights,
-        );
+        let value = evaluate(&host(logits.clone().inner())?);
         let gradient = TensorData::new(value.gradient, shape);
         let gradient = Tensor::<2>::from_data(gradient, &logits.device().without_autodiff());
         let pull = logits.clone() * gradient.mul_scalar(scale).autodiff();

@@ -14,6 +14,9 @@ use crate::{Error, Result};
 pub struct ReadOptions {
     /// The layout; `None` finds it out.
     pub layout: Option<Layout>,
+    /// A table of clips kept apart from the audio: its paths are looked for below the folder that is
+    /// opened. Decides the layout.
+    pub table: Option<PathBuf>,
     /// The classes, in order; `None` takes them from the data set.
     pub vocabulary: Option<Vocabulary>,
     /// Leave out the clips that the built-in drop list of the data set names. Default true.
@@ -24,6 +27,7 @@ impl Default for ReadOptions {
     fn default() -> Self {
         Self {
             layout: None,
+            table: None,
             vocabulary: None,
             drop_known_bad: true,
         }
@@ -64,11 +68,14 @@ impl Manifest {
     /// # Errors
     /// As for [`Manifest::open`].
     pub fn open_with(root: &Path, options: &ReadOptions) -> Result<Self> {
-        let layout = match options.layout {
-            Some(layout) => layout,
-            None => layout::detect(root)?,
+        let (layout, mut listing) = match (&options.table, options.layout) {
+            (Some(table), _) => (Layout::Table, layout::read_table(table, root)?),
+            (None, Some(layout)) => (layout, layout::read(root, layout)?),
+            (None, None) => {
+                let layout = layout::detect(root)?;
+                (layout, layout::read(root, layout)?)
+            }
         };
-        let mut listing = layout::read(root, layout)?;
         let dropped = match options.drop_known_bad {
             true => layout::drop_known_bad(layout, &mut listing)?,
             false => vec![],

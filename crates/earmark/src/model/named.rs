@@ -11,9 +11,7 @@ use crate::{Error, Result};
 /// The names that [`named`] knows, for messages and lists.
 pub const NAMES: &[&str] = &[
     "mn01 to mn99 (the width in tenths)",
-    "cnn6",
-    "cnn10",
-    "cnn14",
+    "cnn6, cnn10, cnn14 (cnn10-16: 16 channels in the first block instead of 64)",
     "resnet18",
     "resnet34",
     "resnext50",
@@ -43,9 +41,6 @@ pub fn named(name: &str, input: Input, n_classes: usize) -> Result<Architecture>
     };
     let residual = |kind| Ok(resnet(kind, input, Head::Linear, n_classes));
     let network = match name {
-        "cnn6" => one_channel(cnn(Depth::Cnn6, 64, input.n_bands, n_classes)),
-        "cnn10" => one_channel(cnn(Depth::Cnn10, 64, input.n_bands, n_classes)),
-        "cnn14" => one_channel(cnn(Depth::Cnn14, 64, input.n_bands, n_classes)),
         "resnet18" => residual(Kind::ResNet18),
         "resnet34" => residual(Kind::ResNet34),
         "resnext50" => residual(Kind::ResNeXt50),
@@ -61,6 +56,10 @@ pub fn named(name: &str, input: Input, n_classes: usize) -> Result<Architecture>
         "waveform-cnn-normed" => Ok(small::waveform_cnn_normed(n_classes)),
         "waveform-flat" => Ok(small::waveform_flat(n_classes)),
         "waveform-gru" => Ok(small::waveform_gru(n_classes)),
+        _ if name.starts_with("cnn") => {
+            let (depth, channels) = plain_cnn(name)?;
+            one_channel(cnn(depth, channels, input.n_bands, n_classes))
+        }
         _ => one_channel(efficient_at_with(&efficient_at::Settings {
             width: width(name)?,
             n_classes,
@@ -81,6 +80,27 @@ pub fn named(name: &str, input: Input, n_classes: usize) -> Result<Architecture>
     Ok(network)
 }
 
+/// Depth and first channels of a name such as `cnn10` or `cnn10-16`.
+fn plain_cnn(name: &str) -> Result<(Depth, usize)> {
+    let (depth, channels) = name.split_once('-').unwrap_or((name, "64"));
+    let depth = match depth {
+        "cnn6" => Some(Depth::Cnn6),
+        "cnn10" => Some(Depth::Cnn10),
+        "cnn14" => Some(Depth::Cnn14),
+        _ => None,
+    };
+    let channels = channels.parse().ok().filter(|n| (1..=512).contains(n));
+    depth.zip(channels).ok_or_else(|| unknown(name))
+}
+
+fn unknown(name: &str) -> Error {
+    Error::Config {
+        key: "model.architecture".to_owned(),
+        found: format!("`{name}`"),
+        expected: format!("must be one of {}", NAMES.join(", ")),
+    }
+}
+
 /// The width of a name such as `mn04`.
 fn width(name: &str) -> Result<f64> {
     let tenths = name
@@ -90,11 +110,7 @@ fn width(name: &str) -> Result<f64> {
         .filter(|tenths| *tenths > 0);
     tenths
         .map(|tenths| f64::from(tenths) / 10.0)
-        .ok_or_else(|| Error::Config {
-            key: "model.architecture".to_owned(),
-            found: format!("`{name}`"),
-            expected: format!("must be one of {}", NAMES.join(", ")),
-        })
+        .ok_or_else(|| unknown(name))
 }
 
 #[cfg(test)]
@@ -111,7 +127,11 @@ mod tests {
 
     #[test]
     fn every_listed_name_is_a_sound_network() {
-        for &name in &NAMES[1..] {
+        let listed = NAMES[2..].iter().copied();
+        for name in ["cnn6", "cnn10", "cnn14", "cnn10-16"]
+            .into_iter()
+            .chain(listed)
+        {
             let n_bands = if name.starts_with("waveform") { 1 } else { 64 };
             let network = named(name, input(1, n_bands), 10);
             assert_eq!(network.expect("a sound network").n_classes, 10, "{name}");
@@ -126,6 +146,9 @@ mod tests {
             .expect_err("two digits")
             .to_string();
         assert!(error.contains("`mn4`, must be one of mn01"), "{error}");
+        for name in ["cnn7", "cnn10-0", "cnn10-x"] {
+            assert!(named(name, input(1, 64), 7).is_err(), "{name}");
+        }
         assert!(named("mn04", input(3, 128), 7).is_err());
         assert!(named("dcase-cnn", input(1, 40), 7).is_err());
         assert!(named("resnet18", input(3, 128), 7).is_ok());

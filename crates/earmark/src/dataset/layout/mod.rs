@@ -242,6 +242,18 @@ pub(super) fn read(root: &Path, layout: Layout) -> Result<Listing> {
     Ok(listing)
 }
 
+/// Reads a table whose clips lie below another folder.
+pub(super) fn read_table(table: &Path, root: &Path) -> Result<Listing> {
+    let listing = plain::read_table(table, root)?;
+    if listing.clips.is_empty() {
+        return Err(Error::Dataset {
+            path: table.to_owned(),
+            reason: "no clips, expected a row for each".to_owned(),
+        });
+    }
+    Ok(listing)
+}
+
 /// Removes the clips that the layout's built-in drop list names and returns them with the reasons.
 pub(super) fn drop_known_bad(
     layout: Layout,

@@ -2,7 +2,7 @@
 //!
 //! Fields are separated by commas, semicolons or tabs. Several labels are separated by semicolons, or
 //! by commas where no field of the table holds a semicolon. A label `_background`, `noise` or
-//! `silence` alone makes the clip a negative. Folds are kept as the table counts them, from 0 or 1.
+//! `silence` alone makes the clip a negative; `_unlabelled` says that nobody knows. Folds are kept as the table counts them, from 0 or 1.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,9 @@ use super::super::clip::{Quality, Split};
 use super::table::{Row, Table, header_of};
 use super::{Listed, Listing, entries, first_file, is_negative_name, split_labels};
 use crate::{Error, Result};
+
+/// What stands for a label where nobody says what a clip holds.
+const UNLABELLED: &str = "_unlabelled";
 
 const PATH: [&str; 6] = ["path", "file", "filename", "file_name", "fname", "clip"];
 const LABEL: [&str; 8] = [
@@ -60,13 +63,25 @@ struct Columns {
     quality: Option<usize>,
 }
 
-/// Reads the table.
+/// Reads the table of a folder.
 pub(super) fn read(root: &Path) -> Result<Listing> {
     let path = find_table(root).ok_or_else(|| Error::Missing {
         path: root.to_owned(),
         reason: "no table with the columns `path` and `label`".to_owned(),
     })?;
-    let mut table = Table::open(&path)?;
+    let mut folders = Folders::new(&path);
+    let mut listing = read_from(&path, &mut folders)?;
+    listing.unlisted = super::unlisted(&[folders.base().to_owned()], &listing.clips);
+    Ok(listing)
+}
+
+/// Reads a table whose paths are those of another folder.
+pub(super) fn read_table(path: &Path, root: &Path) -> Result<Listing> {
+    read_from(path, &mut Folders::at(root))
+}
+
+fn read_from(path: &Path, folders: &mut Folders) -> Result<Listing> {
+    let mut table = Table::open(path)?;
     let columns = Columns {
         path: table.need(&PATH)?,
         label: table.need(&LABEL)?,
@@ -86,12 +101,9 @@ pub(super) fn read(root: &Path) -> Result<Listing> {
         .iter()
         .any(|row| row.field(columns.label).contains(';'));
     let separator = if has_semicolons { ';' } else { ',' };
-    let mut folders = Folders::new(&path);
     let mut listing = Listing::default();
     for row in rows {
-        listing
-            .clips
-            .push(clip(row, &columns, separator, &mut folders)?);
+        listing.clips.push(clip(row, &columns, separator, folders)?);
     }
     count_folds_from_zero(&mut listing);
     listing
@@ -101,7 +113,6 @@ pub(super) fn read(root: &Path) -> Result<Listing> {
     listing.classes = first_file(folders.base(), &["vocabulary.csv", "classes.csv"])
         .map(|path| super::super::Vocabulary::from_csv(&path))
         .transpose()?;
-    listing.unlisted = super::unlisted(&[folders.base().to_owned()], &listing.clips);
     Ok(listing)
 }
 
@@ -126,6 +137,7 @@ fn clip(row: Row, columns: &Columns, separator: char, folders: &mut Folders) -> 
             let reason = "no label, expected a class, or `_background` for none of them";
             return Err(row.error(reason.to_owned()));
         }
+        [only] if only.eq_ignore_ascii_case(UNLABELLED) => None,
         [only] if is_negative_name(only) => Some(vec![]),
         _ => Some(labels),
     };
@@ -207,6 +219,13 @@ impl Folders {
         ];
         let candidates = below.into_iter().filter(|folder| folder.is_dir()).collect();
         Self { base, candidates }
+    }
+
+    fn at(base: &Path) -> Self {
+        Self {
+            base: base.to_owned(),
+            candidates: Vec::new(),
+        }
     }
 
     fn base(&self) -> &Path {
