@@ -41,6 +41,10 @@ pub(crate) struct DatasetArgs {
     #[arg(value_name = "DIR")]
     path: PathBuf,
 
+    /// A table of the clips that is kept apart from the audio; its paths are those below the folder.
+    #[arg(long, value_name = "CSV", conflicts_with = "layout")]
+    table: Option<PathBuf>,
+
     /// The layout, where it should not be found out: fsdkaggle2018, fsdkaggle2019, esc10, esc50,
     /// urbansound8k, fsd50k, audioset, table or folders.
     #[arg(long, value_name = "NAME")]
@@ -65,6 +69,7 @@ impl DatasetArgs {
             .transpose()?;
         let options = ReadOptions {
             layout: self.layout,
+            table: self.table.clone(),
             vocabulary,
             drop_known_bad: !self.keep_known_bad,
         };
