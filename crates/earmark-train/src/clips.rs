@@ -58,7 +58,13 @@ impl<'a> ClipSet<'a> {
         }
         let segmenter = segment.in_samples(front_end.sample_rate())?;
         let n_clips = manifest.clips.len();
-        let frames = front_end.n_frames(segmenter.length())?;
+        let frames = match front_end.n_frames(segmenter.length()) {
+            // Where silence is trimmed, a clip has about as many frames or fewer.
+            Err(Error::NeedsWholeClip { .. }) => front_end
+                .hop_length()
+                .map_or(segmenter.length(), |hop| segmenter.length() / hop + 1),
+            frames => frames?,
+        };
         let largest = n_clips * frames * front_end.n_bands() * front_end.n_channels();
         let slots = || (0..n_clips).map(|_| OnceLock::new()).collect();
         Ok(Self {
@@ -285,6 +291,32 @@ impl<'a> TrainingClips<'a> {
     }
 }
 
+impl TrainingClips<'_> {
+    /// The `[channel, band, frame]` that all features of a batch have.
+    fn common_shape(&self, clips: &[usize], made: &[Made<Features>]) -> Result<[usize; 3]> {
+        let shape = made.first().map_or([0; 3], |first| first.data.shape());
+        let odd = clips
+            .iter()
+            .zip(made)
+            .find(|(_, m)| m.data.shape() != shape);
+        match odd {
+            None => Ok(shape),
+            Some((&clip, m)) => Err(Error::Shape {
+                what: format!(
+                    "{}: frames beside the other clips of a batch",
+                    self.set.manifest.clips[clip].name
+                ),
+                found: m.data.n_frames.to_string(),
+                expected: format!(
+                    "{}, as a step such as {{ kind = \"crop\", frames = 256 }} in `augment.features` \
+                     makes of all (a front end that trims silence needs one)",
+                    shape[2]
+                ),
+            }),
+        }
+    }
+}
+
 /// Partners for a mix: training clips drawn at random and made by a function.
 struct Drawn<'a, F> {
     make: F,
@@ -328,8 +360,7 @@ impl Batches for TrainingClips<'_> {
     /// Mixing of features draws its partners from the batch.
     fn batch(&self, epoch: usize, clips: &[usize]) -> Result<Batch> {
         let made = self.features(epoch, clips)?;
-        let first = made.first().map(|m| &m.data);
-        let shape = first.map_or([0; 3], |f| [f.n_channels, f.n_bands, f.n_frames]);
+        let shape = self.common_shape(clips, &made)?;
         let others: Vec<Partner<'_>> = made
             .iter()
             .map(|m| Partner {

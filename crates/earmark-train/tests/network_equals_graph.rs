@@ -6,7 +6,12 @@ use burn::tensor::{Device, Tensor, TensorData};
 use common::networks::{N_BANDS, N_FRAMES, networks};
 use common::{max_difference, noise};
 use earmark::bundle::{Tensors, onnx};
-use earmark::model::{Architecture, efficient_at};
+use earmark::model::aux_attention::{Settings, aux_attention};
+use earmark::model::block::Block;
+use earmark::model::cnn::{Depth, cnn};
+use earmark::model::crnn::crnn;
+use earmark::model::resnet::{Head, Kind, resnet};
+use earmark::model::{Architecture, Input, efficient_at, small};
 use earmark::runtime::{Batch, Graph, RuntimeChoice, load_graph};
 use earmark_train::network::{Network, Pass};
 
@@ -37,7 +42,9 @@ fn assert_equal(architecture: &Architecture, shape: [usize; 4]) {
     });
     let expected = by_graph(&network, features, shape);
     for (found, expected) in found.iter().zip(&expected) {
-        let error = max_difference(found, expected);
+        // Relative to the largest value: deep networks at random have logits far from 1.
+        let largest = expected.iter().fold(1.0f32, |most, x| most.max(x.abs()));
+        let error = max_difference(found, expected) / largest;
         assert!(error < 1e-4, "{}: {error}", architecture.name);
     }
 }
@@ -52,4 +59,102 @@ fn every_block_means_the_same() {
 #[test]
 fn a_whole_network_means_the_same() {
     assert_equal(&efficient_at(0.1, 7), [1, 1, 128, 100]);
+}
+
+/// The same network with a `factor` times fewer channels everywhere but at its two ends.
+fn narrow(mut architecture: Architecture, factor: usize) -> Architecture {
+    let ends = [architecture.input.n_channels, architecture.n_classes];
+    for block in &mut architecture.blocks {
+        narrow_block(block, factor, ends);
+    }
+    architecture
+}
+
+fn narrow_block(block: &mut Block, factor: usize, ends: [usize; 2]) {
+    let narrow = |n: &mut usize| {
+        if !ends.contains(n) {
+            *n /= factor;
+        }
+    };
+    match block {
+        Block::Conv(conv) => {
+            narrow(&mut conv.in_channels);
+            narrow(&mut conv.out_channels);
+            narrow(&mut conv.groups);
+        }
+        Block::BatchNorm(norm) => narrow(&mut norm.n_features),
+        Block::Linear(linear) => {
+            narrow(&mut linear.in_features);
+            narrow(&mut linear.out_features);
+        }
+        Block::Gru(gru) => {
+            narrow(&mut gru.in_channels);
+            narrow(&mut gru.hidden);
+        }
+        Block::Parallel(parallel) => {
+            for block in parallel.branches.iter_mut().flatten() {
+                narrow_block(block, factor, ends);
+            }
+        }
+        Block::Output(output) => {
+            for block in &mut output.blocks {
+                narrow_block(block, factor, ends);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn plain_networks_mean_the_same() {
+    for depth in [Depth::Cnn6, Depth::Cnn10, Depth::Cnn14] {
+        assert_equal(&cnn(depth, 4, 64, 3), [2, 1, 64, 40]);
+    }
+}
+
+#[test]
+fn residual_networks_mean_the_same() {
+    let input = Input {
+        n_channels: 3,
+        n_bands: 32,
+        n_frames: None,
+    };
+    for kind in [Kind::ResNet18, Kind::ResNet34, Kind::ResNeXt50] {
+        for head in [Head::Linear, Head::Hidden] {
+            let network = narrow(resnet(kind, input, head, 5), 8);
+            assert_equal(&network, [2, 3, 32, 36]);
+        }
+    }
+}
+
+#[test]
+fn attention_and_recurrence_mean_the_same() {
+    let input = Input {
+        n_channels: 2,
+        n_bands: 32,
+        n_frames: None,
+    };
+    let settings = Settings {
+        width: 8,
+        ..Settings::default()
+    };
+    assert_equal(&aux_attention(input, 3, &settings), [2, 2, 32, 20]);
+    assert_equal(&crnn(4, 6, 32, 3), [2, 1, 32, 24]);
+}
+
+#[test]
+fn small_networks_mean_the_same() {
+    assert_equal(&small::dcase_cnn(3), [2, 1, 64, 25]);
+    assert_equal(&small::dcase_mlp(3), [2, 1, 64, 25]);
+    for hidden in [false, true] {
+        assert_equal(&small::cnn_1d(hidden, 3), [2, 1, 64, 50]);
+    }
+}
+
+#[test]
+fn waveform_networks_mean_the_same() {
+    assert_equal(&small::waveform_cnn(3), [1, 1, 1, 2_000]);
+    assert_equal(&small::waveform_cnn_normed(3), [1, 1, 1, 2_000]);
+    assert_equal(&narrow(small::waveform_flat(3), 4), [1, 1, 1, 32_000]);
+    assert_equal(&narrow(small::waveform_gru(3), 4), [1, 1, 1, 32_000]);
 }

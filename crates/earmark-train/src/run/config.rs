@@ -20,7 +20,9 @@ use crate::trainer::{Scope, TrainConfig};
 pub struct RunConfig {
     /// The clips and their division.
     pub data: DataConfig,
-    /// The front end; left out, that of the bundle to start from, or EfficientAT's log-mels.
+    /// The front end, a preset or spelled out; left out, that of the bundle to start from, or the
+    /// one that fits the network.
+    #[serde(deserialize_with = "super::features::read")]
     pub features: Option<FrontEndConfig>,
     /// What is done to training clips at random.
     pub augment: AugmentConfig,
@@ -51,7 +53,8 @@ pub struct DataConfig {
     pub n_folds: usize,
     /// What the run is judged on.
     pub validate: Validate,
-    /// How clips are cut into segments; left out, as in the bundle to start from, or 5 s.
+    /// How clips are cut into segments; left out, as in the bundle to start from, as the network or
+    /// front end demands, or 5 s.
     pub segment: Option<SegmentConfig>,
     /// How much a clip counts whose labels nobody checked, at least 0.
     pub noisy_weight: f32,
@@ -125,7 +128,8 @@ pub struct BundleConfig {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelConfig {
-    /// The network's name, such as `mn04`; left out, that of the bundle to start from, or `mn04`.
+    /// The network's name, such as `mn04` or `cnn10` ([`earmark::model::NAMES`]); left out, that of
+    /// the bundle to start from, or `mn04`.
     pub architecture: Option<String>,
     /// A bundle to start from: its weights, front end and segments. A layer of another size, as the
     /// last one of other classes, starts at random.
@@ -194,6 +198,10 @@ impl RunConfig {
             let (key, value) = assignment
                 .split_once('=')
                 .ok_or_else(|| refuse("must be `table.key=value`"))?;
+            if key.trim() == "features.preset" {
+                // A preset stands for the whole table.
+                table.remove("features");
+            }
             assign(&mut table, key.trim(), parse_value(value.trim()))
                 .ok_or_else(|| refuse("must name a key inside tables"))?;
             // One at a time, so that the message is about this override.

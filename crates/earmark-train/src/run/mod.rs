@@ -3,6 +3,7 @@
 pub mod config;
 mod directory;
 mod division;
+mod features;
 mod figures;
 mod fit;
 mod start;

@@ -5,19 +5,16 @@ use std::path::Path;
 use burn::tensor::Device;
 use earmark::bundle::{Bundle, SegmentConfig, SourceFile, onnx};
 use earmark::features::{FrontEnd, FrontEndConfig};
-use earmark::model::efficient_at::{self, Settings};
 use earmark::model::{Architecture, Weights};
 use earmark::{Error, Result};
 use sha2::{Digest, Sha256};
 
 use super::config::RunConfig;
+use super::features::{check_segments, named, usual_front_end, usual_segment};
 use crate::network::{Network, groups};
 
 /// The network's name if nothing says otherwise: under a million parameters, good on a processor.
 const DEFAULT_ARCHITECTURE: &str = "mn04";
-
-/// Length of a segment in seconds where neither configuration nor bundle names one.
-const DEFAULT_SEGMENT_SECS: f32 = 5.0;
 
 /// The start of a run.
 #[derive(Debug, Clone)]
@@ -39,7 +36,7 @@ impl Start {
     /// [`Error::Config`] if its input does not fit the configured front end.
     pub(super) fn read(config: &RunConfig) -> Result<Self> {
         let Some(path) = &config.model.init else {
-            return Ok(Self::fresh(config));
+            return Self::fresh(config);
         };
         let bundle = Bundle::open(path)?;
         let metadata = bundle.metadata();
@@ -74,36 +71,42 @@ impl Start {
         })
     }
 
-    fn fresh(config: &RunConfig) -> Self {
-        let default_segment = || SegmentConfig {
-            length_secs: DEFAULT_SEGMENT_SECS,
-            hop_secs: DEFAULT_SEGMENT_SECS,
-            ..SegmentConfig::efficient_at()
+    fn fresh(config: &RunConfig) -> Result<Self> {
+        let name = config.model.architecture.as_deref();
+        let name = name.unwrap_or(DEFAULT_ARCHITECTURE);
+        let front_end = match &config.features {
+            Some(front_end) => front_end.clone(),
+            None => usual_front_end(name)?,
         };
-        Self {
-            front_end: config
-                .features
-                .clone()
-                .unwrap_or_else(FrontEndConfig::efficient_at),
-            segment: config.data.segment.clone().unwrap_or_else(default_segment),
+        let segment = match &config.data.segment {
+            Some(segment) => segment.clone(),
+            None => {
+                let front_end = FrontEnd::new(&front_end)?;
+                // How many classes there are makes no difference to the input.
+                usual_segment(&named(name, &front_end, 2)?, &front_end)?
+            }
+        };
+        Ok(Self {
+            front_end,
+            segment,
             pretrained: None,
             source: None,
-            architecture: config.model.architecture.clone(),
-        }
+            architecture: Some(name.to_owned()),
+        })
     }
 
     /// The network to train for so many classes.
     ///
     /// # Errors
     /// [`Error::Config`] for an unknown name; [`Error::Shape`] if it does not take the front end's
-    /// features.
+    /// features or the segments' lengths.
     pub(super) fn architecture(&self, n_classes: usize) -> Result<Architecture> {
         let front_end = FrontEnd::new(&self.front_end)?;
         let architecture = match (&self.architecture, &self.pretrained) {
             (None, Some((pretrained, _))) => groups::with_classes(pretrained, n_classes),
             (name, _) => {
                 let name = name.as_deref().unwrap_or(DEFAULT_ARCHITECTURE);
-                named(name, n_classes, front_end.n_bands())?
+                named(name, &front_end, n_classes)?
             }
         };
         let input = architecture.input;
@@ -115,7 +118,7 @@ impl Start {
                 expected: format!("{} and {}", input.n_channels, input.n_bands),
             });
         }
-        architecture.plan()?;
+        check_segments(&architecture, &front_end, &self.segment)?;
         Ok(architecture)
     }
 
@@ -151,27 +154,6 @@ impl Start {
             });
         }
         Ok((network, untouched))
-    }
-}
-
-/// The network of a name such as `mn04`: the family, then the width in tenths.
-fn named(name: &str, n_classes: usize, n_bands: usize) -> Result<Architecture> {
-    let width = name
-        .strip_prefix("mn")
-        .and_then(|tenths| tenths.parse::<u32>().ok())
-        .filter(|tenths| (1..=100).contains(tenths));
-    match width {
-        Some(tenths) => Ok(efficient_at::efficient_at_with(&Settings {
-            width: f64::from(tenths) / 10.0,
-            n_classes,
-            n_bands,
-            ..efficient_at::Settings::default()
-        })),
-        None => Err(Error::Config {
-            key: "model.architecture".to_owned(),
-            found: format!("`{name}`"),
-            expected: "must be `mn01` to `mn100`, the digits being the width in tenths".to_owned(),
-        }),
     }
 }
 

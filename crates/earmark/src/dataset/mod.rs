@@ -23,8 +23,7 @@ pub use folds::Folds;
 pub use layout::{Layout, detect};
 pub use manifest::{Manifest, ReadOptions};
 pub use sampler::{BatchSampler, SamplerConfig};
-pub(crate) use vocabulary::nearest;
-pub use vocabulary::{Class, Vocabulary};
+pub use vocabulary::{Class, Vocabulary, nearest};
 
 /// What a long piece of work over clips tells its caller, from any thread.
 pub trait Progress: Sync {

@@ -368,7 +368,7 @@ fn folded(text: &str) -> String {
 
 /// The candidate nearest to `text` by edits of single letters, if at most a third of its letters
 /// differ; else the first that contains all its words, or whose words it contains.
-pub(crate) fn nearest<'a>(
+pub fn nearest<'a>(
     text: &str,
     candidates: impl Iterator<Item = &'a str> + Clone,
 ) -> Option<&'a str> {
