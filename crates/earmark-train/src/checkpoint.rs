@@ -5,9 +5,9 @@
 //! architecture); a checkpoint of another run is refused instead of mixed in.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use earmark::bundle::write_atomically;
 use earmark::{Error, Result};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Serialize;
@@ -120,7 +120,7 @@ impl CheckpointFile {
         ]);
         let file = safetensors::serialize(views, Some(metadata))
             .map_err(|error| damaged(error.to_string()))?;
-        replace_file(&self.path, &file)
+        write_atomically(&self.path, &file)
     }
 
     /// The saved state, or `None` if there is no file.
@@ -150,9 +150,7 @@ impl CheckpointFile {
         }
         if entry("run") != self.fingerprint {
             return Err(refuse(
-                "belongs to a run with other settings or data; choose another run directory, or \
-                 delete it to begin again"
-                    .to_owned(),
+                "belongs to a run with other settings or data, or of another version".to_owned(),
             ));
         }
         let values = |view: &TensorView<'_>| {
@@ -168,19 +166,6 @@ impl CheckpointFile {
             path: self.path.clone(),
         }))
     }
-}
-
-/// Writes a file under another name, flushes it to the disk and renames it over the old one.
-///
-/// # Errors
-/// [`Error::Io`]; what was there before is left alone.
-pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| Error::Io(error.error))?;
-    Ok(())
 }
 
 #[cfg(test)]

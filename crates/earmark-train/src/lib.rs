@@ -18,6 +18,7 @@ pub mod network;
 pub mod observer;
 pub mod optimizer;
 pub mod probe;
+pub mod range_test;
 pub mod run;
 pub mod schedule;
 pub mod source;
@@ -26,5 +27,5 @@ pub mod trainer;
 
 pub use device::DeviceChoice;
 pub use network::Network;
-pub use run::{RunConfig, RunOptions, RunResult, run};
+pub use run::{RunConfig, RunOptions, RunResult, find_learning_rate, run};
 pub use trainer::{TrainConfig, Trainer};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::run::Survey;
+
 /// The state of a run after one batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepReport {
@@ -43,6 +45,11 @@ pub struct Figure {
 
 /// Is told how a run goes. Every method may stay empty.
 pub trait Observer {
+    /// The clips are read and divided; training comes next.
+    fn surveyed(&mut self, survey: &Survey) {
+        let _ = survey;
+    }
+
     /// A run begins or goes on: `first_epoch` of `n_epochs`, each of about `n_batches`.
     fn started(&mut self, first_epoch: usize, n_epochs: usize, n_batches: usize) {
         let _ = (first_epoch, n_epochs, n_batches);

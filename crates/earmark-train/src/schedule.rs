@@ -27,6 +27,11 @@ pub enum ScheduleConfig {
         #[serde(default)]
         end: f64,
     },
+    /// From `start` up to the full rate in equal factors: a range test ([`crate::range_test`]).
+    Exponential {
+        /// The first rate as a share of the full one, above 0 and at most 1.
+        start: f64,
+    },
     /// Up and down again along two half cosines while the momentum goes down and up (Smith and
     /// Topin, 2017, with fastai's defaults).
     OneCycle {
@@ -149,6 +154,7 @@ impl Schedule {
             ScheduleConfig::Constant | ScheduleConfig::Plateau { .. } => plain(1.0),
             ScheduleConfig::Cosine { end } => plain(half_cosine(1.0, end, share)),
             ScheduleConfig::Linear { end } => plain(1.0 + (end - 1.0) * share),
+            ScheduleConfig::Exponential { start } => plain(start.powf(1.0 - share)),
             ScheduleConfig::OneCycle {
                 rise,
                 start_divisor,
@@ -226,6 +232,7 @@ fn check(config: &ScheduleConfig) -> Result<()> {
         ScheduleConfig::Cosine { end } | ScheduleConfig::Linear { end } => {
             &[("end", *end, 0.0..=1.0)]
         }
+        ScheduleConfig::Exponential { start } => &[("start", *start, 1e-12..=1.0)],
         ScheduleConfig::OneCycle {
             rise,
             start_divisor,
@@ -277,6 +284,14 @@ mod tests {
     fn warm_up_rises_to_the_schedule_without_a_step_of_zero() {
         let factors = factors(ScheduleConfig::Constant, 3, 6);
         assert_eq!(factors, [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn an_exponential_rises_by_equal_factors() {
+        let factors = factors(ScheduleConfig::Exponential { start: 1e-4 }, 0, 5);
+        for (found, expected) in factors.iter().zip([1e-4, 1e-3, 1e-2, 1e-1, 1.0]) {
+            assert!((found / expected - 1.0).abs() < 1e-9, "{factors:?}");
+        }
     }
 
     #[test]

@@ -80,7 +80,7 @@ fn narrow_block(block: &mut Block, factor: usize, ends: [usize; 2]) {
         Block::Conv(conv) => {
             narrow(&mut conv.in_channels);
             narrow(&mut conv.out_channels);
-            narrow(&mut conv.groups);
+            conv.groups = (conv.groups / factor).max(1);
         }
         Block::BatchNorm(norm) => narrow(&mut norm.n_features),
         Block::Linear(linear) => {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use earmark::augment::AugmentConfig;
 use earmark::bundle::{Licence, SegmentConfig};
-use earmark::dataset::Layout;
+use earmark::dataset::{Layout, nearest};
 use earmark::features::FrontEndConfig;
 use earmark::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -169,7 +169,7 @@ impl RunConfig {
             line: error
                 .span()
                 .map_or(1, |span| 1 + text[..span.start].matches('\n').count()),
-            reason: error.message().trim().replace('\n', "; "),
+            reason: suggested(error.message()),
         })?;
         let config = match overrides {
             [] => config,
@@ -208,7 +208,7 @@ impl RunConfig {
             Self::deserialize(table.clone()).map_err(|error| Error::Config {
                 key: key.trim().to_owned(),
                 found: format!("`{}`", value.trim()),
-                expected: error.message().trim().replace('\n', "; "),
+                expected: suggested(error.message()),
             })?;
         }
         let config = Self::deserialize(table).map_err(|error| Error::Config {
@@ -278,6 +278,21 @@ impl RunConfig {
             .segment
             .as_ref()
             .map_or(Ok(()), SegmentConfig::check)
+    }
+}
+
+/// A parser's message on one line. One about an unknown key or word lists the known ones in backticks;
+/// the nearest of them is suggested.
+fn suggested(message: &str) -> String {
+    let line = message.trim().replace('\n', "; ");
+    if !line.starts_with("unknown ") {
+        return line;
+    }
+    let mut words = line.split('`').skip(1).step_by(2);
+    let found = words.next().unwrap_or_default();
+    match nearest(found, words) {
+        Some(near) => format!("{line}; did you mean `{near}`?"),
+        None => line,
     }
 }
 
@@ -352,6 +367,9 @@ mod tests {
             error.starts_with("run.toml:3: unknown field `epoch`"),
             "{error}"
         );
+        assert!(error.ends_with("; did you mean `epochs`?"), "{error}");
+        let error = message("[data]\nvalidate = 'al'", &[]);
+        assert!(error.ends_with("; did you mean `all`?"), "{error}");
         let error = message("", &["train.epoch=3"]);
         assert!(
             error.starts_with("train.epoch is `3`, unknown field `epoch`"),

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! config.toml     the effective configuration        run.json        seed, versions, data, device
+//! survey.json     the clips before training: classes, durations, problems
 //! history.csv     one row per epoch                  scores.csv      one row per validation clip
 //! classes.csv     one row per class                  evaluation.json all figures
 //! model.onnx      the bundle                         checkpoint.safetensors
@@ -16,9 +17,9 @@ use earmark::eval::Evaluation;
 use earmark::{Error, Result};
 use serde::Serialize;
 
-use crate::checkpoint::replace_file;
 use crate::observer::EpochReport;
 use crate::trainer::Scored;
+use earmark::bundle::write_atomically;
 
 /// A run's folder on disk.
 #[derive(Debug, Clone)]
@@ -61,7 +62,7 @@ impl RunDirectory {
     }
 
     pub(super) fn write_text(&self, name: &str, text: &str) -> Result<()> {
-        replace_file(&self.path.join(name), text.as_bytes())
+        write_atomically(&self.path.join(name), text.as_bytes())
     }
 
     pub(super) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
@@ -164,6 +165,6 @@ impl RunDirectory {
         let bytes = writer
             .into_inner()
             .map_err(|error| Error::Io(error.into_error()))?;
-        replace_file(&self.path.join(name), &bytes)
+        write_atomically(&self.path.join(name), &bytes)
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use earmark::Result;
 use earmark::dataset::{Folds, Manifest, Split, WaveformCache};
+use earmark::{Error, Result};
 
 use super::config::{DataConfig, FoldRule, Validate};
 
@@ -16,7 +16,17 @@ pub(super) struct Division {
     pub(super) validation: Vec<usize>,
 }
 
-/// The divisions that a configuration asks for, with sentences about what is wrong with them.
+/// The divisions that a configuration asks for.
+#[derive(Debug, Clone)]
+pub(super) struct Divided {
+    pub(super) divisions: Vec<Division>,
+    /// The folds that they come from, if they come from folds.
+    pub(super) folds: Option<Folds>,
+    /// Classes with too few sources to be on both sides: trained, and judged nowhere.
+    pub(super) unjudged: BTreeSet<usize>,
+}
+
+/// Divides the clips as a configuration asks.
 ///
 /// # Errors
 /// [`earmark::Error::Dataset`] if the clips cannot be divided that way.
@@ -26,7 +36,7 @@ pub(super) fn divide(
     waveforms: &WaveformCache,
     seed: u64,
     with_unlabelled: bool,
-) -> Result<(Vec<Division>, Vec<String>)> {
+) -> Result<Divided> {
     let usable: BTreeSet<usize> = waveforms.usable().into_iter().collect();
     // Clips whose labels nobody knows teach nothing without a teacher.
     let is_unlabelled = |at: &usize| {
@@ -44,32 +54,124 @@ pub(super) fn divide(
     };
     let training = with_more(manifest.labelled_in(Split::Train));
     let given = manifest.labelled_in(Split::Validation);
-    let whole = |validation| Division {
-        fold: None,
-        training: keep(training.clone()),
-        validation: keep(validation),
+    let whole = |validation| Divided {
+        divisions: vec![Division {
+            fold: None,
+            training: keep(training.clone()),
+            validation: keep(validation),
+        }],
+        folds: None,
+        unjudged: BTreeSet::new(),
     };
     match config.validate {
-        Validate::None => return Ok((vec![whole(Vec::new())], Vec::new())),
-        Validate::First if !given.is_empty() => return Ok((vec![whole(given)], Vec::new())),
+        Validate::None => return Ok(whole(Vec::new())),
+        Validate::First if !given.is_empty() => return Ok(whole(given)),
         _ => {}
     }
-    let folds = match config.folds {
-        FoldRule::Auto => Folds::automatic(manifest, config.n_folds, seed)?,
-        FoldRule::Given => Folds::given(manifest)?,
-        FoldRule::Stratified => Folds::stratified(manifest, config.n_folds, seed)?,
-        FoldRule::Hash => Folds::by_hash(manifest, config.n_folds)?,
+    let has_folds = training.iter().any(|&at| manifest.clips[at].fold.is_some());
+    let is_given = match config.folds {
+        FoldRule::Given => true,
+        FoldRule::Auto => has_folds,
+        FoldRule::Stratified | FoldRule::Hash => false,
     };
+    let folds = match config.folds {
+        FoldRule::Auto => Folds::automatic(manifest, config.n_folds, seed),
+        FoldRule::Given => Folds::given(manifest),
+        FoldRule::Stratified => Folds::stratified(manifest, config.n_folds, seed),
+        FoldRule::Hash => Folds::by_hash(manifest, config.n_folds),
+    };
+    let folds = folds.map_err(advised)?;
     let n_runs = match config.validate {
         Validate::All => folds.len(),
         _ => 1,
     };
-    let divisions = (0..n_runs)
+    let mut divisions: Vec<Division> = (0..n_runs)
         .map(|fold| Division {
             fold: Some(fold),
             training: keep(with_more(folds.training(manifest, fold))),
             validation: keep(folds.validation(fold)),
         })
         .collect();
-    Ok((divisions, folds.problems(manifest)))
+    let mut unjudged = BTreeSet::new();
+    if !is_given {
+        for division in &mut divisions {
+            unjudged.extend(keep_classes_trained(manifest, division));
+        }
+    }
+    Ok(Divided {
+        divisions,
+        folds: Some(folds),
+        unjudged,
+    })
+}
+
+/// Adds what to do to the error of a set that is too small for its folds.
+fn advised(error: Error) -> Error {
+    match error {
+        Error::Dataset { path, reason } => Error::Dataset {
+            path,
+            reason: format!("{reason}; set `data.n_folds`, or `data.validate = \"none\"`"),
+        },
+        error => error,
+    }
+}
+
+/// Moves clips of classes that would otherwise not be trained at all from validation to training, and
+/// returns those classes.
+fn keep_classes_trained(manifest: &Manifest, division: &mut Division) -> BTreeSet<usize> {
+    let labels = |clip: usize| manifest.clips[clip].labels.iter().flatten().copied();
+    let present = |clips: &[usize]| -> BTreeSet<usize> {
+        clips.iter().flat_map(|&clip| labels(clip)).collect()
+    };
+    let trained = present(&division.training);
+    let untrained: BTreeSet<usize> = present(&division.validation)
+        .difference(&trained)
+        .copied()
+        .collect();
+    let is_needed = |clip: usize| labels(clip).any(|class| untrained.contains(&class));
+    let needed = division
+        .validation
+        .iter()
+        .copied()
+        .filter(|&c| is_needed(c));
+    division.training.extend(needed.collect::<Vec<_>>());
+    division.training.sort_unstable();
+    division.validation.retain(|&clip| !is_needed(clip));
+    untrained
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(classes: &[usize]) -> Manifest {
+        let folder = tempfile::tempdir().unwrap();
+        for (at, class) in classes.iter().enumerate() {
+            let folder = folder.path().join(format!("class {class}"));
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join(format!("{at}.wav")), b"").unwrap();
+        }
+        Manifest::open(folder.path()).unwrap()
+    }
+
+    #[test]
+    fn a_class_of_one_clip_is_trained_in_every_fold_and_judged_in_none() {
+        let manifest = manifest(&[0, 0, 0, 0, 1, 1, 1, 1, 2]);
+        let folds = Folds::stratified(&manifest, 3, 0).unwrap();
+        let mut n_moved = 0;
+        for fold in 0..3 {
+            let mut division = Division {
+                fold: Some(fold),
+                training: folds.training(&manifest, fold),
+                validation: folds.validation(fold),
+            };
+            let unjudged = keep_classes_trained(&manifest, &mut division);
+            n_moved += unjudged.len();
+            let lone = 8;
+            assert!(division.training.contains(&lone));
+            assert!(!division.validation.contains(&lone));
+            assert_eq!(division.training.len() + division.validation.len(), 9);
+        }
+        assert_eq!(n_moved, 1);
+    }
 }

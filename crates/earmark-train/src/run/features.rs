@@ -88,6 +88,9 @@ fn suggest<'a>(error: Error, name: &str, known: impl Iterator<Item = &'a str> + 
     }
 }
 
+/// Names that the first two entries of the list stand for.
+const PATTERNS: [&str; 5] = ["mn04", "mn10", "cnn6", "cnn10", "cnn14"];
+
 /// The network of a name for the features of a front end.
 ///
 /// # Errors
@@ -100,7 +103,7 @@ pub(super) fn named(name: &str, front_end: &FrontEnd, n_classes: usize) -> Resul
         n_frames: None,
     };
     // `mn4` and `MN04` are what people type for `mn04`.
-    let names = model::NAMES[1..].iter().copied().chain(["mn04", "mn10"]);
+    let names = model::NAMES[2..].iter().copied().chain(PATTERNS);
     model::named(name, input, n_classes).map_err(|error| match error {
         error @ Error::Config { .. } => suggest(error, name, names),
         Error::Shape {
@@ -158,6 +161,10 @@ pub(super) fn usual_segment(
         min_secs: length_secs,
         ..SegmentConfig::efficient_at()
     };
+    let length = front_end.config().clip.length;
+    if let Some(length) = length.filter(|length| length.long != LongClip::Keep) {
+        return Ok(exactly(secs(length.n_samples)));
+    }
     if let Some(n_frames) = architecture.input.n_frames {
         let least = samples_for(front_end, n_frames).ok_or_else(|| Error::Shape {
             what: format!("{}: frames of the front end", architecture.name),
@@ -165,10 +172,6 @@ pub(super) fn usual_segment(
             expected: n_frames.to_string(),
         })?;
         return Ok(exactly(secs(least)));
-    }
-    let length = front_end.config().clip.length;
-    if let Some(length) = length.filter(|length| length.long != LongClip::Keep) {
-        return Ok(exactly(secs(length.n_samples)));
     }
     // The front end of the one-dimensional network fills up to 30 s, whatever it is given.
     let is_filled =
@@ -256,7 +259,7 @@ mod tests {
 
     #[test]
     fn every_named_network_fits_its_usual_front_end_and_segments() {
-        for &name in ["mn04"].iter().chain(&model::NAMES[1..]) {
+        for name in model::NAMES[2..].iter().copied().chain(PATTERNS) {
             let front_end = FrontEnd::new(&usual_front_end(name).unwrap()).unwrap();
             let network = named(name, &front_end, 3).unwrap();
             let segment = usual_segment(&network, &front_end).unwrap();

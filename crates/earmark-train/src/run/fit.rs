@@ -74,7 +74,7 @@ impl Fit<'_> {
     }
 
     /// The network as training finds it.
-    fn fresh(&self, observer: &mut dyn Observer) -> Result<Network> {
+    pub(super) fn fresh(&self, observer: &mut dyn Observer) -> Result<Network> {
         let n_guided = self.teacher.as_ref().map_or(0, Teacher::n_outputs);
         let architecture = match n_guided {
             0 => self.architecture.clone(),
@@ -98,16 +98,7 @@ impl Fit<'_> {
     ) -> Result<Fitted> {
         let train = &self.config.train;
         let teacher = self.teacher(division)?;
-        let sampler = SamplerConfig {
-            batch_size: train.batch_size,
-            balance_classes: self.config.data.balance_classes,
-            bucket_batches: self.config.data.bucket_batches,
-            seed: train.seed,
-            ..SamplerConfig::default()
-        };
-        let sounds = Sounds::new(self.start.front_end.sample_rate);
-        let augmenter = Augmenter::new(&self.config.augment, sounds)?;
-        let batches = TrainingClips::new(self.set, division.training.clone(), &sampler, augmenter)?;
+        let batches = self.training_clips(division)?;
         let examples = ValidationClips::new(self.set, division.validation.clone());
         let judge = |scored: &Scored| figures::judge(scored, self.is_single_label);
         let material = Material {
@@ -126,8 +117,26 @@ impl Fit<'_> {
         })
     }
 
+    /// A division's training clips in batches, augmented.
+    pub(super) fn training_clips(&self, division: &Division) -> Result<TrainingClips<'_>> {
+        let train = &self.config.train;
+        let n_clips = division.training.len();
+        let sampler = SamplerConfig {
+            batch_size: train.batch_size,
+            balance_classes: self.config.data.balance_classes,
+            bucket_batches: self.config.data.bucket_batches,
+            // A last batch of one clip would leave the normalisation of vectors without a variance.
+            drop_last: n_clips % train.batch_size == 1 && n_clips > 1,
+            seed: train.seed,
+            ..SamplerConfig::default()
+        };
+        let sounds = Sounds::new(self.start.front_end.sample_rate);
+        let augmenter = Augmenter::new(&self.config.augment, sounds)?;
+        TrainingClips::new(self.set, division.training.clone(), &sampler, augmenter)
+    }
+
     /// The teacher, with its scale measured on the training clips as they are.
-    fn teacher(&self, division: &Division) -> Result<Option<Teacher>> {
+    pub(super) fn teacher(&self, division: &Division) -> Result<Option<Teacher>> {
         let Some(mut teacher) = self.teacher.clone() else {
             return Ok(None);
         };
@@ -137,7 +146,7 @@ impl Fit<'_> {
     }
 
     /// The pretrained network with a linear layer fitted to its embeddings for a head.
-    fn probe(&self, division: &Division, loss: &Loss) -> Result<Network> {
+    pub(super) fn probe(&self, division: &Division, loss: &Loss) -> Result<Network> {
         let n_classes = self.manifest.vocabulary.len();
         let architecture = probe::probed(&self.architecture, n_classes)?;
         let mut network = Network::new(&architecture, self.config.train.seed, &self.device)?;
@@ -169,7 +178,7 @@ impl Fit<'_> {
 
     /// What a checkpoint must have been written for to be continued. The number of epochs belongs to
     /// it: schedules depend on it.
-    fn fingerprint(&self, division: &Division) -> Result<String> {
+    pub(super) fn fingerprint(&self, division: &Division) -> Result<String> {
         let architecture = serde_json::to_string(&self.architecture).unwrap_or_default();
         Ok(fingerprint(&[
             env!("CARGO_PKG_VERSION"),

@@ -5,24 +5,30 @@ mod directory;
 mod division;
 mod features;
 mod figures;
+mod find_rate;
 mod fit;
+mod recipes;
+mod record;
 mod start;
+mod survey;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use earmark::dataset::cache::Precision;
+use earmark::dataset::check::{Level, Problem, check};
 use earmark::dataset::{
-    CacheOptions, Manifest, Progress, ReadOptions, Split, Vocabulary, WaveformCache,
+    CacheOptions, Clip, Manifest, Progress, ReadOptions, Split, Vocabulary, WaveformCache,
 };
 use earmark::eval::Evaluation;
 use earmark::features::FrontEnd;
 use earmark::{Error, Result};
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 pub use config::RunConfig;
 pub use directory::RunDirectory;
+pub use find_rate::find_learning_rate;
+pub use survey::Survey;
 
 use crate::clips::{ClipSet, ValidationClips};
 use crate::device::DeviceChoice;
@@ -30,12 +36,9 @@ use crate::loss::{Loss, LossConfig};
 use crate::observer::Observer;
 use crate::teacher::Teacher;
 use crate::trainer::{ClassWeights, Scored};
-use division::Division;
+use division::{Divided, Division};
 use fit::{Fit, Fitted};
 use start::Start;
-
-/// Missing clips that are named before the others are only counted.
-const N_SHOWN: usize = 5;
 
 /// Where a run runs and writes.
 #[derive(Debug, Clone)]
@@ -63,23 +66,6 @@ pub struct RunResult {
     pub is_complete: bool,
 }
 
-/// What describes a run beside its configuration, in `run.json`.
-#[derive(Debug, Serialize)]
-struct Record<'a> {
-    code_version: &'static str,
-    seed: u64,
-    device: &'a str,
-    architecture: &'a str,
-    n_parameters: usize,
-    data: String,
-    data_digest: String,
-    init: Option<String>,
-    teacher: Option<String>,
-    n_training_clips: Vec<usize>,
-    n_validation_clips: Vec<usize>,
-    classes: Vec<&'a str>,
-}
-
 /// Trains as a configuration says.
 ///
 /// # Errors
@@ -91,58 +77,54 @@ pub fn run(
     progress: &dyn Progress,
     observer: &mut dyn Observer,
 ) -> Result<RunResult> {
+    prepare(config, options, progress, observer, |ready, observer| {
+        train_all(ready, options, observer)
+    })
+}
+
+/// Everything that a run works with, read and checked.
+struct Ready<'a> {
+    fit: Fit<'a>,
+    loss: LossConfig,
+    divided: &'a Divided,
+    survey: &'a Survey,
+    directory: RunDirectory,
+}
+
+/// Reads, decodes, checks and divides the clips, and hands what a run needs to `go`.
+fn prepare<T>(
+    config: &RunConfig,
+    options: &RunOptions,
+    progress: &dyn Progress,
+    observer: &mut dyn Observer,
+    go: impl FnOnce(Ready<'_>, &mut dyn Observer) -> Result<T>,
+) -> Result<T> {
     let start = Start::read(config)?;
     let device = options.device.open()?;
-    let manifest = open_data(config, observer)?;
-    let front_end = FrontEnd::new(&start.front_end)?;
-    let mut cache = CacheOptions::new(cache_folder(config, options));
-    // Sixteen bits would put a floor of noise under quiet bands that tagging does not have.
-    cache.precision = Precision::F32;
-    let waveforms =
-        WaveformCache::build(&manifest.clips, front_end.sample_rate(), &cache, progress)?;
-    for failure in waveforms.failures() {
-        let name = &manifest.clips[failure.clip].name;
-        observer.notice(&format!("{name}: left out: {}", failure.reason));
-    }
-    let seed = config.train.seed;
-    let (divisions, problems) = division::divide(
-        &manifest,
-        &config.data,
-        &waveforms,
-        seed,
-        config.teacher.is_some(),
-    )?;
-    problems.iter().for_each(|problem| observer.notice(problem));
+    let (mut manifest, listed) = open_data(config)?;
+    let architecture = start.architecture(manifest.vocabulary.len())?;
     let teacher = match &config.teacher {
         Some(teacher) => Some(Teacher::open(teacher, &start.front_end, &device)?),
         None => None,
     };
     let directory = RunDirectory::create(&options.directory)?;
-    directory.write_text("config.toml", &config.to_toml()?)?;
+    let front_end = FrontEnd::new(&start.front_end)?;
+    let sample_rate = front_end.sample_rate();
+    let waveforms = decode(config, options, &manifest, sample_rate, progress)?;
+    let audit = survey::listen(&manifest, &waveforms, progress)?;
+    survey::bind_copies(&mut manifest, &audit);
+    let seed = config.train.seed;
+    let is_taught = config.teacher.is_some();
+    let divided = division::divide(&manifest, &config.data, &waveforms, seed, is_taught)?;
+    let survey = survey::survey(&manifest, listed, &audit, &divided);
+    observer.surveyed(&survey);
+    let noisy_weight = config.data.noisy_weight;
     let set = ClipSet::new(
         &manifest,
         &waveforms,
         front_end,
         &start.segment,
-        config.data.noisy_weight,
-    )?;
-    let architecture = start.architecture(manifest.vocabulary.len())?;
-    directory.write_json(
-        "run.json",
-        &Record {
-            code_version: env!("CARGO_PKG_VERSION"),
-            seed,
-            device: options.device.name(),
-            architecture: &architecture.name,
-            n_parameters: architecture.plan()?.n_trained(),
-            data: manifest.root.display().to_string(),
-            data_digest: manifest.digest(),
-            init: start.source.as_ref().map(|source| source.sha256.clone()),
-            teacher: teacher.as_ref().map(|teacher| teacher.sha256().to_owned()),
-            n_training_clips: divisions.iter().map(|d| d.training.len()).collect(),
-            n_validation_clips: divisions.iter().map(|d| d.validation.len()).collect(),
-            classes: manifest.vocabulary.names().collect(),
-        },
+        noisy_weight,
     )?;
     let loss = loss_config(config, &manifest);
     let fit = Fit {
@@ -155,19 +137,64 @@ pub fn run(
         device,
         is_single_label: loss.is_single_label(),
     };
+    let ready = Ready {
+        fit,
+        loss,
+        divided: &divided,
+        survey: &survey,
+        directory,
+    };
+    go(ready, observer)
+}
+
+/// Trains every division and writes what comes of it.
+fn train_all(
+    ready: Ready<'_>,
+    options: &RunOptions,
+    observer: &mut dyn Observer,
+) -> Result<RunResult> {
+    let Ready {
+        fit,
+        loss,
+        divided,
+        survey,
+        directory,
+    } = ready;
+    let divisions = &divided.divisions;
+    fit.check_checkpoints(divisions, &directory)?;
+    directory.write_text("config.toml", &fit.config.to_toml()?)?;
+    directory.write_json("survey.json", survey)?;
+    directory.write_json("run.json", &fit.record(options, divisions)?)?;
+    observer.notice(&fit.announcement(divisions)?);
     let mut gathered = Gathered::new(directory);
-    for division in &divisions {
-        let loss = Loss::new(loss.clone(), class_weights(config, &manifest, division))?;
-        let folder = match division.fold {
-            Some(fold) if divisions.len() > 1 => gathered.directory.fold(fold)?,
-            _ => gathered.directory.clone(),
-        };
+    for division in divisions {
+        let weights = class_weights(fit.config, fit.manifest, division);
+        let loss = Loss::new(loss.clone(), weights)?;
+        let folder = fit.folder(division, divisions.len(), &gathered.directory)?;
+        if divisions.len() > 1 {
+            observer.notice(&fit.fold_announcement(division, divisions.len()));
+        }
         let fitted = fit.fit(division, &loss, &folder, observer)?;
         if !gathered.take_in(&fit, division, &folder, fitted, &loss)? {
             break;
         }
     }
     gathered.finish(&fit)
+}
+
+/// Decodes and resamples every clip once, into the cache.
+fn decode(
+    config: &RunConfig,
+    options: &RunOptions,
+    manifest: &Manifest,
+    sample_rate: u32,
+    progress: &dyn Progress,
+) -> Result<WaveformCache> {
+    let mut cache = CacheOptions::new(cache_folder(config, options));
+    // Sixteen bits would put a floor of noise under quiet bands that tagging does not have.
+    cache.precision = Precision::F32;
+    progress.stage("decoding");
+    WaveformCache::build(&manifest.clips, sample_rate, &cache, progress)
 }
 
 /// What the runs of all folds have found so far.
@@ -265,8 +292,9 @@ fn write_figures(
     Ok(evaluation)
 }
 
-/// Reads the data set and reports what is missing.
-fn open_data(config: &RunConfig, observer: &mut dyn Observer) -> Result<Manifest> {
+/// Reads the data set without the clips that are not there and the classes that no clip has, and what
+/// its lists show to be wrong.
+fn open_data(config: &RunConfig) -> Result<(Manifest, Vec<Problem>)> {
     let path = config.data.path.as_ref().ok_or_else(|| Error::Config {
         key: "data.path".to_owned(),
         found: "nothing".to_owned(),
@@ -278,47 +306,48 @@ fn open_data(config: &RunConfig, observer: &mut dyn Observer) -> Result<Manifest
         ..ReadOptions::default()
     };
     let mut manifest = Manifest::open_with(path, &options)?;
-    manifest.notes.iter().for_each(|note| observer.notice(note));
-    let missing: Vec<String> = manifest
-        .remove_missing()
-        .iter()
-        .map(|clip| {
-            format!(
-                "{}: left out: {} is missing",
-                clip.place(),
-                clip.path.display()
-            )
-        })
-        .collect();
-    missing
-        .iter()
-        .take(N_SHOWN)
-        .for_each(|line| observer.notice(line));
-    if missing.len() > N_SHOWN {
-        observer.notice(&format!(
-            "and {} more clips are missing",
-            missing.len() - N_SHOWN
-        ));
+    let mut problems = check(&manifest);
+    let n_listed = manifest.clips.len();
+    if manifest.remove_missing().len() == n_listed {
+        return Err(Error::Dataset {
+            path: path.clone(),
+            reason: format!("none of its {n_listed} clips is there"),
+        });
     }
-    without_empty_classes(manifest, observer)
+    let manifest = without_empty_classes(manifest, &mut problems)?;
+    let has_negatives = manifest.clips.iter().any(Clip::is_negative);
+    if manifest.vocabulary.len() < 2 && !has_negatives {
+        return Err(Error::Dataset {
+            path: path.clone(),
+            reason: format!(
+                "{} class, expected at least 2, or one beside a folder `_background` of other sounds",
+                manifest.vocabulary.len()
+            ),
+        });
+    }
+    Ok((manifest, problems))
 }
 
 /// Leaves out the classes that no clip has: nothing could teach them.
-fn without_empty_classes(manifest: Manifest, observer: &mut dyn Observer) -> Result<Manifest> {
+fn without_empty_classes(manifest: Manifest, problems: &mut Vec<Problem>) -> Result<Manifest> {
     let mut present = vec![false; manifest.vocabulary.len()];
     for (_, labels) in manifest.labelled() {
         labels.iter().for_each(|&label| present[label] = true);
     }
     let classes = manifest.vocabulary.classes().iter().zip(&present);
-    let kept: Vec<_> = classes
-        .filter(|(_, present)| **present)
-        .map(|(c, _)| c.clone())
-        .collect();
-    let n_empty = manifest.vocabulary.len() - kept.len();
-    if n_empty == 0 {
+    let (kept, empty): (Vec<_>, Vec<_>) = classes.partition(|(_, present)| **present);
+    if empty.is_empty() {
         return Ok(manifest);
     }
-    observer.notice(&format!("{n_empty} classes without any clip are left out"));
+    problems.push(Problem {
+        level: Level::Warning,
+        what: format!(
+            "{} classes are left out: none of their clips is there",
+            empty.len()
+        ),
+        concerned: empty.iter().map(|(class, _)| class.name.clone()).collect(),
+    });
+    let kept = kept.into_iter().map(|(class, _)| class.clone()).collect();
     manifest.in_vocabulary(&Vocabulary::new(kept)?)
 }
 
@@ -336,10 +365,7 @@ fn cache_folder(config: &RunConfig, options: &RunOptions) -> PathBuf {
 /// The configured loss, or the one that fits the labels: negatives and several labels a clip need
 /// scores that do not have to add up to one.
 fn loss_config(config: &RunConfig, manifest: &Manifest) -> LossConfig {
-    let has_negatives = manifest
-        .clips
-        .iter()
-        .any(earmark::dataset::Clip::is_negative);
+    let has_negatives = manifest.clips.iter().any(Clip::is_negative);
     let plain = LossConfig::CrossEntropy {
         label_smoothing: 0.0,
     };

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::check::{Level, Problem};
 use super::manifest::hex;
-use super::{Clip, Folds, Manifest, Progress, Split};
+use super::{Clip, Folds, Manifest, Progress, Split, WaveformCache};
 use crate::audio::OpenOptions;
 use crate::{Error, Result};
 
@@ -77,6 +77,39 @@ pub fn audit(manifest: &Manifest, progress: &dyn Progress) -> Result<Audit> {
     Ok(Audit {
         clips: sorted.into_iter().map(|(_, hearing)| hearing).collect(),
     })
+}
+
+/// Listens to clips that are decoded already, as [`audit`] does to files. Copies at another sample
+/// rate, or with digital silence around them, are told apart here.
+///
+/// # Errors
+/// [`Error::Cancelled`] if `progress` says so; what reading the cache ends in.
+pub fn audit_cached(
+    manifest: &Manifest,
+    waveforms: &WaveformCache,
+    progress: &dyn Progress,
+) -> Result<Audit> {
+    progress.begin(manifest.clips.len());
+    let reasons: BTreeMap<usize, String> = waveforms
+        .failures()
+        .iter()
+        .map(|failure| (failure.clip, failure.reason.to_string()))
+        .collect();
+    let hear_one = |at: usize| -> Result<Hearing> {
+        if progress.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        progress.advance();
+        if let Some(reason) = reasons.get(&at) {
+            return Ok(Err(reason.clone()));
+        }
+        Ok(Ok(hear(&waveforms.get(at)?, waveforms.sample_rate())))
+    };
+    let clips: Result<Vec<Hearing>> = (0..manifest.clips.len())
+        .into_par_iter()
+        .map(hear_one)
+        .collect();
+    Ok(Audit { clips: clips? })
 }
 
 /// Hears the clips of one file.
@@ -258,6 +291,7 @@ fn splits_of(clips: &[&Clip]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::CacheOptions;
     use super::super::test_support::{clip, manifest, sine, write_wav};
     use super::*;
 
@@ -298,6 +332,11 @@ mod tests {
         assert_eq!(durations.longest_secs, 12_300.0 / 16_000.0);
         // An empty file is one that cannot be decoded.
         assert_eq!(durations.n_clips, 5, "{:?}", audit.clips);
+        let options = CacheOptions::new(folder.path().join("cache"));
+        let waveforms = WaveformCache::build(&set.clips, 16_000, &options, &()).unwrap();
+        let cached = audit_cached(&set, &waveforms, &()).unwrap();
+        assert_eq!(cached.duplicates(), [[0, 1], [2, 3]]);
+        assert_eq!(cached.durations(), Some(durations));
         let problems = audit.problems(&set, None);
         let whats: Vec<&str> = problems
             .iter()

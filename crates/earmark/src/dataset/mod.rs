@@ -27,6 +27,11 @@ pub use vocabulary::{Class, Vocabulary, nearest};
 
 /// What a long piece of work over clips tells its caller, from any thread.
 pub trait Progress: Sync {
+    /// What the work that begins next is called, in a word such as `checking`.
+    fn stage(&self, what: &'static str) {
+        let _ = what;
+    }
+
     /// `n_clips` clips are about to be worked on.
     fn begin(&self, n_clips: usize) {
         let _ = n_clips;

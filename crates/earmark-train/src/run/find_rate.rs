@@ -1,0 +1,134 @@
+//! The learning-rate finder over a configuration's own clips, network, loss and optimizer.
+
+use earmark::dataset::Progress;
+use earmark::{Error, Result};
+
+use super::directory::RunDirectory;
+use super::division::Division;
+use super::fit::Fit;
+use super::{RunConfig, RunOptions, class_weights, prepare};
+use crate::loss::Loss;
+use crate::observer::Observer;
+use crate::range_test::{RangeTest, RangeTestConfig, Recorder};
+use crate::schedule::ScheduleConfig;
+use crate::trainer::{Keep, Material, Scope, Scored, TrainConfig, Trainer};
+
+/// Tries learning rates, lowest first, on the first of the divisions that a run would train, and
+/// writes `learning_rates.csv` into the run directory. `None` if the observer stopped it.
+///
+/// # Errors
+/// As for [`super::run`]; [`Error::Config`] for an impossible range, and for a probe, which has no
+/// learning rate.
+pub fn find_learning_rate(
+    config: &RunConfig,
+    range: &RangeTestConfig,
+    options: &RunOptions,
+    progress: &dyn Progress,
+    observer: &mut dyn Observer,
+) -> Result<Option<RangeTest>> {
+    check(config, range)?;
+    prepare(config, options, progress, observer, |ready, observer| {
+        let division = &ready.divided.divisions[0];
+        let weights = class_weights(config, ready.fit.manifest, division);
+        let loss = Loss::new(ready.loss.clone(), weights)?;
+        let found = ready.fit.range_test(division, &loss, range, observer)?;
+        if let Some(test) = &found {
+            write(test, &ready.directory)?;
+        }
+        Ok(found)
+    })
+}
+
+fn check(config: &RunConfig, range: &RangeTestConfig) -> Result<()> {
+    let refuse = |key: &str, found: String, expected: &str| {
+        Err(Error::Config {
+            key: key.to_owned(),
+            found,
+            expected: expected.to_owned(),
+        })
+    };
+    if config.train.scope == Scope::Probe {
+        return refuse(
+            "train.scope",
+            "`probe`".to_owned(),
+            "must be `all` or `head`: a linear probe has no learning rate",
+        );
+    }
+    if !(range.lowest > 0.0 && range.highest.is_finite() && range.lowest < range.highest) {
+        let found = format!("{} to {}", range.lowest, range.highest);
+        return refuse("range", found, "must rise from above 0");
+    }
+    match range.n_steps {
+        0..10 => refuse(
+            "range.n_steps",
+            range.n_steps.to_string(),
+            "must be at least 10",
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn write(test: &RangeTest, directory: &RunDirectory) -> Result<()> {
+    let mut text = "learning_rate,loss,smoothed_loss\n".to_owned();
+    for point in &test.points {
+        let row = [point.learning_rate, point.loss, point.smoothed].map(|x| x.to_string());
+        text += &(row.join(",") + "\n");
+    }
+    directory.write_text("learning_rates.csv", &text)
+}
+
+impl Fit<'_> {
+    /// Trains with a rate that rises from step to step until the loss runs away.
+    fn range_test(
+        &self,
+        division: &Division,
+        loss: &Loss,
+        range: &RangeTestConfig,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<RangeTest>> {
+        let own = &self.config.train;
+        let network = match own.scope {
+            Scope::ProbeThenAll => self.probe(division, loss)?,
+            _ => self.fresh(observer)?,
+        };
+        let teacher = self.teacher(division)?;
+        let batches = self.training_clips(division)?;
+        let steps_per_epoch = crate::source::Batches::plan(&batches, 0)
+            .len()
+            .div_ceil(own.accumulate)
+            .max(1);
+        let epochs = range.n_steps.div_ceil(steps_per_epoch);
+        // The schedule spans whole epochs; the rate reaches its highest after the wanted steps.
+        let n_scheduled = (epochs * steps_per_epoch).max(2) - 1;
+        let share = n_scheduled as f64 / (range.n_steps - 1) as f64;
+        let start = (range.lowest / range.highest).powf(share);
+        let train = TrainConfig {
+            epochs,
+            learning_rate: range.lowest / start,
+            schedule: ScheduleConfig::Exponential { start },
+            warm_up_epochs: 0.0,
+            head_epochs: 0,
+            average: None,
+            keep: Keep::Last,
+            patience: None,
+            ..own.clone()
+        };
+        let judge = |_: &Scored| Ok(Vec::new());
+        let material = Material {
+            batches: &batches,
+            examples: None,
+            judge: &judge,
+            teacher: teacher.as_ref(),
+        };
+        let mut recorder = Recorder::new(range.n_steps, observer);
+        let trainer = Trainer::new(&train, loss.clone(), network, material)?;
+        match trainer.run(None, &mut recorder) {
+            // A loss that is no number any more is the end of the range, once it has begun.
+            Err(Error::Training { .. }) if recorder.test.points.len() > 10 => {
+                return Ok(Some(recorder.test));
+            }
+            outcome => outcome?,
+        };
+        Ok(recorder.is_complete().then_some(recorder.test))
+    }
+}

@@ -1,0 +1,139 @@
+//! What describes a run beside its configuration: `run.json`, and the sentences that announce it.
+
+use earmark::Result;
+use earmark::dataset::Split;
+use serde::Serialize;
+
+use super::RunOptions;
+use super::directory::RunDirectory;
+use super::division::Division;
+use super::fit::Fit;
+use crate::checkpoint::CheckpointFile;
+use crate::trainer::Scope;
+
+/// The content of `run.json`.
+#[derive(Debug, Serialize)]
+pub(super) struct Record<'a> {
+    code_version: &'static str,
+    seed: u64,
+    device: &'a str,
+    architecture: &'a str,
+    n_parameters: usize,
+    data: String,
+    data_digest: String,
+    init: Option<String>,
+    teacher: Option<String>,
+    n_training_clips: Vec<usize>,
+    n_validation_clips: Vec<usize>,
+    classes: Vec<&'a str>,
+}
+
+impl<'a> Fit<'a> {
+    /// What a run is, for its directory.
+    pub(super) fn record(
+        &'a self,
+        options: &'a RunOptions,
+        divisions: &[Division],
+    ) -> Result<Record<'a>> {
+        let manifest = self.manifest;
+        Ok(Record {
+            code_version: env!("CARGO_PKG_VERSION"),
+            seed: self.config.train.seed,
+            device: options.device.name(),
+            architecture: &self.architecture.name,
+            n_parameters: self.architecture.plan()?.n_trained(),
+            data: manifest.root.display().to_string(),
+            data_digest: manifest.digest(),
+            init: self
+                .start
+                .source
+                .as_ref()
+                .map(|source| source.sha256.clone()),
+            teacher: self
+                .teacher
+                .as_ref()
+                .map(|teacher| teacher.sha256().to_owned()),
+            n_training_clips: divisions.iter().map(|d| d.training.len()).collect(),
+            n_validation_clips: divisions.iter().map(|d| d.validation.len()).collect(),
+            classes: manifest.vocabulary.names().collect(),
+        })
+    }
+
+    /// What is about to be trained, from what, on how many clips.
+    pub(super) fn announcement(&self, divisions: &[Division]) -> Result<String> {
+        let train = &self.config.train;
+        let n_parameters = self.architecture.plan()?.n_trained();
+        let from = match &self.start.source {
+            Some(source) => format!("from {}", source.file),
+            None => "from scratch".to_owned(),
+        };
+        let what = match train.scope {
+            Scope::All => format!("{} epochs", train.epochs),
+            Scope::Head => format!("the head only, {} epochs", train.epochs),
+            Scope::Probe => "a linear probe on its embedding".to_owned(),
+            Scope::ProbeThenAll => format!("a linear probe, then {} epochs", train.epochs),
+        };
+        let clips = match divisions {
+            [one] => format!(
+                "on {} clips, judged on {}",
+                one.training.len(),
+                one.validation.len()
+            ),
+            all => format!("on {} folds in turn", all.len()),
+        };
+        let n_test = self.manifest.labelled_in(Split::Test).len();
+        let test = match n_test {
+            0 => String::new(),
+            n => format!(", tested on {n}"),
+        };
+        Ok(format!(
+            "training {} ({} thousand parameters) {from}, {what}, {clips}{test}",
+            self.architecture.name,
+            n_parameters.div_ceil(1000),
+        ))
+    }
+
+    /// Which of several runs begins.
+    pub(super) fn fold_announcement(&self, division: &Division, n_divisions: usize) -> String {
+        format!(
+            "fold {} (of {n_divisions}): training on {} clips, judged on {}",
+            division.fold.unwrap_or(0),
+            division.training.len(),
+            division.validation.len()
+        )
+    }
+
+    /// Where a division's run writes: the run directory, or a folder in it if there are several.
+    pub(super) fn folder(
+        &self,
+        division: &Division,
+        n_divisions: usize,
+        directory: &RunDirectory,
+    ) -> Result<RunDirectory> {
+        match division.fold {
+            Some(fold) if n_divisions > 1 => directory.fold(fold),
+            _ => Ok(directory.clone()),
+        }
+    }
+
+    /// Refuses a run directory whose checkpoints belong to another run, before anything in it is
+    /// replaced.
+    pub(super) fn check_checkpoints(
+        &self,
+        divisions: &[Division],
+        directory: &RunDirectory,
+    ) -> Result<()> {
+        if self.config.train.scope == Scope::Probe {
+            return Ok(());
+        }
+        for division in divisions {
+            let folder = match division.fold {
+                Some(fold) if divisions.len() > 1 => directory.path().join(format!("fold-{fold}")),
+                _ => directory.path().to_owned(),
+            };
+            let path = folder.join("checkpoint.safetensors");
+            CheckpointFile::new(path, self.fingerprint(division)?).read()?;
+        }
+        Ok(())
+    }
+}
