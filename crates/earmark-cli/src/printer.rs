@@ -107,6 +107,8 @@ impl Printer {
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
         }
+        // A bar that was removed comes back with a clock of its own.
+        self.bar.reset();
         self.bar.set_prefix(what.to_owned());
         self.bar.set_length(total);
         self.bar

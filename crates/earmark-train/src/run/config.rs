@@ -134,6 +134,9 @@ pub struct ModelConfig {
     /// A bundle to start from: its weights, front end and segments. A layer of another size, as the
     /// last one of other classes, starts at random.
     pub init: Option<PathBuf>,
+    /// A head on another program's frozen graph (`train.scope = "head"`): values in its hidden layer,
+    /// 0 for none; left out, 256.
+    pub hidden: Option<usize>,
     /// Linear probe: strength of the penalty on the weights, `1 / C` in scikit-learn's terms.
     pub probe_l2: Option<f64>,
 }
@@ -251,6 +254,8 @@ impl RunConfig {
             &mut data.table,
             &mut data.cache,
             &mut self.model.init,
+            &mut self.augment.backgrounds,
+            &mut self.augment.impulse_responses,
         ];
         optional.into_iter().flatten().chain(teacher)
     }

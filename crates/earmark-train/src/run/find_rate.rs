@@ -11,6 +11,7 @@ use crate::loss::Loss;
 use crate::observer::Observer;
 use crate::range_test::{RangeTest, RangeTestConfig, Recorder};
 use crate::schedule::ScheduleConfig;
+use crate::source::{Batch, Batches};
 use crate::trainer::{Keep, Material, Scope, Scored, TrainConfig, Trainer};
 
 /// Tries learning rates, lowest first, on the first of the divisions that a run would train, and
@@ -77,6 +78,28 @@ fn write(test: &RangeTest, directory: &RunDirectory) -> Result<()> {
     directory.write_text("learning_rates.csv", &text)
 }
 
+/// The first batches of every epoch: a large set needs no whole epoch for a range test.
+struct Few<'a> {
+    inner: &'a dyn Batches,
+    n_batches: usize,
+}
+
+impl Batches for Few<'_> {
+    fn n_classes(&self) -> usize {
+        self.inner.n_classes()
+    }
+
+    fn plan(&self, epoch: usize) -> Vec<Vec<usize>> {
+        let mut plan = self.inner.plan(epoch);
+        plan.truncate(self.n_batches);
+        plan
+    }
+
+    fn batch(&self, epoch: usize, clips: &[usize]) -> Result<Batch> {
+        self.inner.batch(epoch, clips)
+    }
+}
+
 impl Fit<'_> {
     /// Trains with a rate that rises from step to step until the loss runs away.
     fn range_test(
@@ -92,11 +115,12 @@ impl Fit<'_> {
             _ => self.fresh(observer)?,
         };
         let teacher = self.teacher(division)?;
-        let batches = self.training_clips(division)?;
-        let steps_per_epoch = crate::source::Batches::plan(&batches, 0)
-            .len()
-            .div_ceil(own.accumulate)
-            .max(1);
+        let all = self.batches(division)?;
+        let batches = Few {
+            inner: &*all,
+            n_batches: range.n_steps * own.accumulate,
+        };
+        let steps_per_epoch = batches.plan(0).len().div_ceil(own.accumulate).max(1);
         let epochs = range.n_steps.div_ceil(steps_per_epoch);
         // The schedule spans whole epochs; the rate reaches its highest after the wanted steps.
         let n_scheduled = (epochs * steps_per_epoch).max(2) - 1;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Device;
 use earmark::Result;
-use earmark::augment::{Augmenter, Material as Sounds};
+use earmark::augment::Augmenter;
 
 use earmark::bundle::{Activation, Bundle, Metadata, Origin, Provenance, Task, onnx};
 use earmark::dataset::{Manifest, SamplerConfig};
@@ -13,6 +13,7 @@ use earmark::model::{Architecture, Weights};
 use super::config::RunConfig;
 use super::directory::RunDirectory;
 use super::division::Division;
+use super::frozen::{Embedded as Embeddings, EmbeddedBatches, EmbeddedExamples};
 use super::start::Start;
 use super::{figures, fingerprint};
 use crate::checkpoint::CheckpointFile;
@@ -21,7 +22,7 @@ use crate::loss::Loss;
 use crate::network::{Network, groups};
 use crate::observer::{EpochReport, Observer};
 use crate::probe::{self, Embedded, Probe};
-use crate::source::Examples;
+use crate::source::{Batches, Examples};
 use crate::teacher::Teacher;
 use crate::trainer::{self, Material, Scope, Scored, Trainer};
 
@@ -37,6 +38,9 @@ pub(super) struct Fit<'a> {
     pub(super) architecture: Architecture,
     pub(super) device: Device,
     pub(super) teacher: Option<Teacher>,
+    pub(super) augmenter: Augmenter,
+    /// The clips' embeddings, where another program's frozen graph computes them.
+    pub(super) embedded: Option<Embeddings>,
     pub(super) is_single_label: bool,
 }
 
@@ -98,12 +102,12 @@ impl Fit<'_> {
     ) -> Result<Fitted> {
         let train = &self.config.train;
         let teacher = self.teacher(division)?;
-        let batches = self.training_clips(division)?;
-        let examples = ValidationClips::new(self.set, division.validation.clone());
+        let batches = self.batches(division)?;
+        let examples = self.examples(division.validation.clone());
         let judge = |scored: &Scored| figures::judge(scored, self.is_single_label);
         let material = Material {
-            batches: &batches,
-            examples: (examples.n_clips() > 0).then_some(&examples as &dyn Examples),
+            batches: &*batches,
+            examples: (examples.n_clips() > 0).then_some(&*examples),
             judge: &judge,
             teacher: teacher.as_ref(),
         };
@@ -117,22 +121,38 @@ impl Fit<'_> {
         })
     }
 
+    /// Clips as they are judged.
+    pub(super) fn examples(&self, clips: Vec<usize>) -> Box<dyn Examples + '_> {
+        let clips = ValidationClips::new(self.set, clips);
+        match &self.embedded {
+            Some(embedded) => Box::new(EmbeddedExamples::new(clips, embedded)),
+            None => Box::new(clips),
+        }
+    }
+
     /// A division's training clips in batches, augmented.
-    pub(super) fn training_clips(&self, division: &Division) -> Result<TrainingClips<'_>> {
+    pub(super) fn batches(&self, division: &Division) -> Result<Box<dyn Batches + '_>> {
         let train = &self.config.train;
-        let n_clips = division.training.len();
+        let clips = division.training.clone();
         let sampler = SamplerConfig {
             batch_size: train.batch_size,
             balance_classes: self.config.data.balance_classes,
             bucket_batches: self.config.data.bucket_batches,
             // A last batch of one clip would leave the normalisation of vectors without a variance.
-            drop_last: n_clips % train.batch_size == 1 && n_clips > 1,
+            drop_last: clips.len() % train.batch_size == 1 && clips.len() > 1,
             seed: train.seed,
             ..SamplerConfig::default()
         };
-        let sounds = Sounds::new(self.start.front_end.sample_rate);
-        let augmenter = Augmenter::new(&self.config.augment, sounds)?;
-        TrainingClips::new(self.set, division.training.clone(), &sampler, augmenter)
+        if let Some(embedded) = &self.embedded {
+            let examples = EmbeddedExamples::new(ValidationClips::new(self.set, clips), embedded);
+            let n_classes = self.manifest.vocabulary.len();
+            let batches = EmbeddedBatches::new(examples, self.set, &sampler, n_classes)?;
+            return Ok(Box::new(batches));
+        }
+        let augmenter = self.augmenter.clone();
+        Ok(Box::new(TrainingClips::new(
+            self.set, clips, &sampler, augmenter,
+        )?))
     }
 
     /// The teacher, with its scale measured on the training clips as they are.
@@ -154,9 +174,9 @@ impl Fit<'_> {
         if let Some((_, pretrained)) = &self.start.pretrained {
             network.load(pretrained);
         }
-        let examples = ValidationClips::new(self.set, division.training.clone());
+        let examples = self.examples(division.training.clone());
         let batch_size = self.config.train.batch_size;
-        let embeddings = trainer::embed(&network, &examples, batch_size)?;
+        let embeddings = trainer::embed(&network, &*examples, batch_size)?;
         let targets: Vec<f32> = (0..examples.n_clips())
             .flat_map(|c| examples.target(c))
             .collect();
@@ -201,7 +221,6 @@ impl Fit<'_> {
         metrics: BTreeMap<String, f64>,
     ) -> Result<Bundle> {
         let architecture = network.architecture();
-        let graph = onnx::encode(&onnx::build(architecture, &network.weights()?)?);
         let mut provenance = Provenance::new(Origin::Trained);
         provenance.source = self.start.source.clone();
         provenance.config = Some(self.config.to_toml()?);
@@ -230,7 +249,15 @@ impl Fit<'_> {
             true => (Activation::Softmax, Task::SingleLabel),
             false => (Activation::Sigmoid, Task::MultiLabel),
         };
-        let metadata = Metadata {
+        let (graph, grafted) = match &self.start.frozen {
+            None => (onnx::build(architecture, &network.weights()?)?, None),
+            Some(frozen) => {
+                let weights = network.weights()?;
+                let (graph, tensors) = onnx::append_head(&frozen.bundle, architecture, &weights)?;
+                (graph, Some((frozen.bundle.metadata(), tensors)))
+            }
+        };
+        let mut metadata = Metadata {
             activation,
             task,
             architecture: Some(architecture.clone()),
@@ -238,6 +265,12 @@ impl Fit<'_> {
             licence: described.licence.clone(),
             ..metadata
         };
-        Bundle::new("model.onnx", &graph, metadata)
+        if let Some((original, tensors)) = grafted {
+            metadata.input = original.input.clone();
+            metadata.tensors = tensors;
+            metadata.architecture = None;
+            metadata.licence = metadata.licence.or_else(|| original.licence.clone());
+        }
+        Bundle::new("model.onnx", &onnx::encode(&graph), metadata)
     }
 }

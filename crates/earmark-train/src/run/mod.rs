@@ -7,14 +7,17 @@ mod features;
 mod figures;
 mod find_rate;
 mod fit;
+mod frozen;
 mod recipes;
 mod record;
+mod sounds;
 mod start;
 mod survey;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use earmark::augment::Augmenter;
 use earmark::dataset::cache::Precision;
 use earmark::dataset::check::{Level, Problem, check};
 use earmark::dataset::{
@@ -30,7 +33,7 @@ pub use directory::RunDirectory;
 pub use find_rate::find_learning_rate;
 pub use survey::Survey;
 
-use crate::clips::{ClipSet, ValidationClips};
+use crate::clips::ClipSet;
 use crate::device::DeviceChoice;
 use crate::loss::{Loss, LossConfig};
 use crate::observer::Observer;
@@ -110,7 +113,13 @@ fn prepare<T>(
     let directory = RunDirectory::create(&options.directory)?;
     let front_end = FrontEnd::new(&start.front_end)?;
     let sample_rate = front_end.sample_rate();
-    let waveforms = decode(config, options, &manifest, sample_rate, progress)?;
+    let mut cache = CacheOptions::new(cache_folder(config, options));
+    // Sixteen bits would put a floor of noise under quiet bands that tagging does not have.
+    cache.precision = Precision::F32;
+    let sounds = sounds::material(&config.augment, sample_rate, &cache, progress, observer)?;
+    let augmenter = Augmenter::new(&config.augment, sounds)?;
+    progress.stage("decoding");
+    let waveforms = WaveformCache::build(&manifest.clips, sample_rate, &cache, progress)?;
     let audit = survey::listen(&manifest, &waveforms, progress)?;
     survey::bind_copies(&mut manifest, &audit);
     let seed = config.train.seed;
@@ -127,9 +136,15 @@ fn prepare<T>(
         noisy_weight,
     )?;
     let loss = loss_config(config, &manifest);
+    let embedded = match &start.frozen {
+        Some(frozen) => Some(frozen.embed_all(&set, waveforms.usable(), progress)?),
+        None => None,
+    };
     let fit = Fit {
         config,
         teacher,
+        augmenter,
+        embedded,
         manifest: &manifest,
         set: &set,
         start: &start,
@@ -180,21 +195,6 @@ fn train_all(
         }
     }
     gathered.finish(&fit)
-}
-
-/// Decodes and resamples every clip once, into the cache.
-fn decode(
-    config: &RunConfig,
-    options: &RunOptions,
-    manifest: &Manifest,
-    sample_rate: u32,
-    progress: &dyn Progress,
-) -> Result<WaveformCache> {
-    let mut cache = CacheOptions::new(cache_folder(config, options));
-    // Sixteen bits would put a floor of noise under quiet bands that tagging does not have.
-    cache.precision = Precision::F32;
-    progress.stage("decoding");
-    WaveformCache::build(&manifest.clips, sample_rate, &cache, progress)
 }
 
 /// What the runs of all folds have found so far.
@@ -414,8 +414,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 impl Fit<'_> {
     /// The scores of clips.
     fn score(&self, network: &crate::Network, clips: &[usize], loss: &Loss) -> Result<Scored> {
-        let examples = ValidationClips::new(self.set, clips.to_vec());
-        crate::trainer::score(network, &examples, loss, self.config.train.batch_size)
+        let examples = self.examples(clips.to_vec());
+        crate::trainer::score(network, &*examples, loss, self.config.train.batch_size)
     }
 
     /// Of some clips those whose audio could be read.

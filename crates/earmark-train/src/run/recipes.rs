@@ -4,6 +4,7 @@
 //! number of clips, because what a network needs is steps.
 
 use super::RunConfig;
+use crate::trainer::Scope;
 
 /// Clips in a batch.
 const BATCH_SIZE: usize = 16;
@@ -26,14 +27,22 @@ impl RunConfig {
         config
     }
 
-    /// Settings for a network that starts from another's weights: about 300 steps, a low rate for the
-    /// body, mixup.
+    /// Settings for a network that starts from another's weights: a probe for a head, then about 100
+    /// steps of everything at a low rate, with mixup.
     pub fn fine_tuned(n_clips: usize) -> Self {
         let mut config =
             Self::recipe("[augment]\nmix_features = [{ kind = 'mixup', probability = 0.5 }]\n");
+        config.train.scope = Scope::ProbeThenAll;
         config.train.batch_size = BATCH_SIZE;
-        config.train.body_rate = 0.1;
-        config.train.epochs = epochs(n_clips, 300, [10, 40]);
+        config.train.learning_rate = 3e-4;
+        config.train.epochs = epochs(n_clips, 100, [4, 15]);
+        config
+    }
+
+    /// Settings for another program's graph, which stays as it is: a linear probe on its embeddings.
+    pub fn frozen() -> Self {
+        let mut config = Self::default();
+        config.train.scope = Scope::Probe;
         config
     }
 
@@ -58,7 +67,8 @@ mod tests {
         assert_eq!(RunConfig::from_scratch(1).train.epochs, 150);
         assert_eq!(RunConfig::from_scratch(100_000).train.epochs, 40);
         let tuned = RunConfig::fine_tuned(400);
-        assert_eq!((tuned.train.epochs, tuned.train.body_rate), (12, 0.1));
+        assert_eq!(tuned.train.epochs, 4);
+        assert_eq!(RunConfig::fine_tuned(10).train.epochs, 15);
         assert_eq!(tuned.augment.mix_features.len(), 1);
     }
 }

@@ -11,13 +11,13 @@ use sha2::{Digest, Sha256};
 
 use super::config::RunConfig;
 use super::features::{check_segments, named, usual_front_end, usual_segment};
+use super::frozen::Frozen;
 use crate::network::{Network, groups};
 
 /// The network's name if nothing says otherwise: under a million parameters, good on a processor.
 const DEFAULT_ARCHITECTURE: &str = "mn04";
 
 /// The start of a run.
-#[derive(Debug, Clone)]
 pub(super) struct Start {
     pub(super) front_end: FrontEndConfig,
     pub(super) segment: SegmentConfig,
@@ -25,6 +25,8 @@ pub(super) struct Start {
     pub(super) pretrained: Option<(Architecture, Weights)>,
     /// The file that they come from.
     pub(super) source: Option<SourceFile>,
+    /// Another program's graph, whose embeddings are all that is trained on.
+    pub(super) frozen: Option<Frozen>,
     architecture: Option<String>,
 }
 
@@ -42,20 +44,9 @@ impl Start {
         let metadata = bundle.metadata();
         let (Some(architecture), Some(front_end)) = (&metadata.architecture, metadata.front_end())
         else {
-            return Err(Error::Bundle {
-                name: bundle.file().to_owned(),
-                reason: "its graph was made by another program, expected a network that Earmark \
-                         has built (`earmark bundle import` makes one)"
-                    .to_owned(),
-            });
+            return Self::frozen(config, path, bundle);
         };
-        if config.features.as_ref().is_some_and(|own| own != front_end) {
-            return Err(Error::Config {
-                key: "features".to_owned(),
-                found: "another front end than that of `model.init`".to_owned(),
-                expected: format!("leave it out: {} brings its own", bundle.file()),
-            });
-        }
+        check_features(config, front_end, bundle.file())?;
         let model = onnx::decode(bundle.file(), bundle.bytes().to_vec())?;
         let weights = onnx::read_weights(bundle.file(), &model, architecture)?;
         Ok(Self {
@@ -67,7 +58,25 @@ impl Start {
                 .unwrap_or_else(|| metadata.segment.clone()),
             pretrained: Some((architecture.clone(), weights)),
             source: Some(source_file(path, bundle.bytes())),
+            frozen: None,
             architecture: config.model.architecture.clone(),
+        })
+    }
+
+    /// Another program's graph, which stays as it is.
+    fn frozen(config: &RunConfig, path: &Path, bundle: Bundle) -> Result<Self> {
+        let segment = config.data.segment.clone();
+        let source = source_file(path, bundle.bytes());
+        let frozen = Frozen::new(bundle, config)?;
+        let front_end = frozen.front_end();
+        check_features(config, &front_end, frozen.bundle.file())?;
+        Ok(Self {
+            front_end,
+            segment: segment.unwrap_or_else(|| frozen.bundle.metadata().segment.clone()),
+            pretrained: None,
+            source: Some(source),
+            frozen: Some(frozen),
+            architecture: None,
         })
     }
 
@@ -91,6 +100,7 @@ impl Start {
             segment,
             pretrained: None,
             source: None,
+            frozen: None,
             architecture: Some(name.to_owned()),
         })
     }
@@ -102,6 +112,10 @@ impl Start {
     /// features or the segments' lengths.
     pub(super) fn architecture(&self, n_classes: usize) -> Result<Architecture> {
         let front_end = FrontEnd::new(&self.front_end)?;
+        if let Some(frozen) = &self.frozen {
+            let segmenter = self.segment.in_samples(front_end.sample_rate())?;
+            return frozen.head(segmenter.length(), n_classes);
+        }
         let architecture = match (&self.architecture, &self.pretrained) {
             (None, Some((pretrained, _))) => groups::with_classes(pretrained, n_classes),
             (name, _) => {
@@ -154,6 +168,18 @@ impl Start {
             });
         }
         Ok((network, untouched))
+    }
+}
+
+/// Refuses a front end beside that of the bundle to start from.
+fn check_features(config: &RunConfig, front_end: &FrontEndConfig, file: &str) -> Result<()> {
+    match &config.features {
+        Some(own) if own != front_end => Err(Error::Config {
+            key: "features".to_owned(),
+            found: "another front end than that of `model.init`".to_owned(),
+            expected: format!("leave it out: {file} brings its own"),
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -13,7 +13,7 @@ mod step;
 pub use config::{ClassWeights, Keep, Scope, TrainConfig};
 pub use evaluate::{Scored, embed, measure_statistics, score};
 
-use earmark::Result;
+use earmark::{Error, Result};
 
 use crate::checkpoint::CheckpointFile;
 use crate::loss::Loss;
@@ -168,6 +168,7 @@ impl<'a> Trainer<'a> {
             let judged = self.averaged()?;
             let shown = without_guidance(&judged, self.material.batches.n_classes())?;
             let scored = score(&shown, examples, &self.loss, self.config.batch_size)?;
+            check_finite(&scored, examples, report.epoch)?;
             report.validation_loss = Some(scored.mean_loss);
             report.figures = (self.material.judge)(&scored)?;
             self.state.candidate = Some(judged);
@@ -210,5 +211,20 @@ impl<'a> Trainer<'a> {
             false => head * self.config.body_rate.powf(1.0 - place.depth),
         };
         self.places.iter().map(of).collect()
+    }
+}
+
+/// Refuses logits that are no numbers, by the clip's name.
+fn check_finite(scored: &Scored, examples: &dyn Examples, epoch: usize) -> Result<()> {
+    let rows = scored.logits.chunks(scored.n_classes.max(1));
+    let is_broken = |row: &[f32]| row.iter().any(|logit| !logit.is_finite());
+    match rows.into_iter().position(is_broken) {
+        None => Ok(()),
+        Some(clip) => Err(Error::Training {
+            place: format!("epoch {}, validation ({})", epoch + 1, examples.name(clip)),
+            reason: "the network's output is not a number; lower train.learning_rate or set \
+                     train.clip_norm"
+                .to_owned(),
+        }),
     }
 }

@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 pub(crate) mod networks;
+pub(crate) mod tones;
 
 use std::path::{Path, PathBuf};
 

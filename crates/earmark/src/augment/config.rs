@@ -1,5 +1,7 @@
 //! The augmentation of a training run: settings in, checked effects out.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::mix::{Mix, Mixture, Partners};
@@ -16,6 +18,13 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AugmentConfig {
+    /// The folder of the sounds that `background` mixes in, audio files at any depth. Whoever trains
+    /// reads them; nothing here opens a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backgrounds: Option<PathBuf>,
+    /// The folder of the impulse responses of `reverb` with `source = "measured"`, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub impulse_responses: Option<PathBuf>,
     /// Effects on a clip's waveform.
     pub waveform: Vec<Step<WaveformEffect>>,
     /// Mixing of two clips' waveforms, after `waveform`.

@@ -20,7 +20,7 @@ mod vocabulary;
 pub use cache::{CacheOptions, FeatureCache, WaveformCache};
 pub use clip::{Clip, Origin, Quality, Split};
 pub use folds::Folds;
-pub use layout::{Layout, detect};
+pub use layout::{Layout, audio_files, detect};
 pub use manifest::{Manifest, ReadOptions};
 pub use sampler::{BatchSampler, SamplerConfig};
 pub use vocabulary::{Class, Vocabulary, nearest};

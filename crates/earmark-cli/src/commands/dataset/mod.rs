@@ -3,6 +3,9 @@
 mod report;
 mod split;
 
+#[cfg(feature = "train")]
+pub(crate) use report::{class_table, duration_line, problem_lines};
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

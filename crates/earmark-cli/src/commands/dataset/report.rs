@@ -189,7 +189,7 @@ fn header_durations(manifest: &Manifest) -> Option<Durations> {
     })
 }
 
-fn duration_line(durations: &Durations) -> String {
+pub(crate) fn duration_line(durations: &Durations) -> String {
     format!(
         "durations of {} clips: {} in all; shortest {:.2} s, median {:.2} s, longest {:.2} s",
         durations.n_clips,
@@ -210,7 +210,7 @@ fn total(secs: f64) -> String {
 }
 
 /// The table of classes, with columns that are all 0 left out.
-fn class_table(counts: &[ClassCount]) -> Vec<String> {
+pub(crate) fn class_table(counts: &[ClassCount]) -> Vec<String> {
     type Column = (&'static str, fn(&ClassCount) -> usize);
     let columns: [Column; 5] = [
         ("train", |count| count.train),
@@ -251,6 +251,26 @@ fn class_table(counts: &[ClassCount]) -> Vec<String> {
         line
     });
     std::iter::once(head).chain(body).collect()
+}
+
+/// Problems with at most `limit` of the clips that each concerns; `rest` says where the others are.
+pub(crate) fn problem_lines(problems: &[Problem], limit: usize, rest: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for problem in problems {
+        let level = match problem.level {
+            Level::Error => "error",
+            Level::Warning => "warning",
+            Level::Note => "note",
+        };
+        lines.push(format!("{level}: {}", problem.what));
+        let shown = problem.concerned.iter().take(limit);
+        lines.extend(shown.map(|concerned| format!("  {concerned}")));
+        if problem.concerned.len() > limit {
+            let more = problem.concerned.len() - limit;
+            lines.push(format!("  … and {more} more ({rest})"));
+        }
+    }
+    lines
 }
 
 impl CheckArgs {
@@ -295,20 +315,8 @@ impl CheckArgs {
         durations: Option<Durations>,
     ) -> std::io::Result<()> {
         let limit = if self.all { usize::MAX } else { N_SHOWN };
-        for problem in problems {
-            let level = match problem.level {
-                Level::Error => "error",
-                Level::Warning => "warning",
-                Level::Note => "note",
-            };
-            printer.line(format!("{level}: {}", problem.what))?;
-            for concerned in problem.concerned.iter().take(limit) {
-                printer.line(format!("  {concerned}"))?;
-            }
-            if problem.concerned.len() > limit {
-                let more = problem.concerned.len() - limit;
-                printer.line(format!("  … and {more} more (--all shows them)"))?;
-            }
+        for line in problem_lines(problems, limit, "--all shows them") {
+            printer.line(line)?;
         }
         if let Some(durations) = durations {
             printer.line(duration_line(&durations))?;

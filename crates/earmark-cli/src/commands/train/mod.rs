@@ -5,17 +5,31 @@
 //! command says how to get it.
 
 #[cfg(feature = "train")]
+mod find_rate;
+#[cfg(feature = "train")]
+mod results;
+#[cfg(feature = "train")]
 mod training;
+#[cfg(feature = "train")]
+mod watch;
 
 use std::path::PathBuf;
 
 use clap::Args;
 
+use super::bundle::ModelStore;
+
 /// Train a tagger on labelled clips.
 ///
-/// Without a configuration everything has a default: `earmark train sounds/` trains on a folder with
-/// one sub-folder per class. A run that was interrupted continues when the same command is given
-/// again.
+/// `earmark train sounds/` needs no configuration: one sub-folder per class, and sub-folders called
+/// `_background`, `noise` or `silence` for sounds that are none of the classes. Other data sets
+/// (Kaggle, ESC, UrbanSound8K, FSD50K, AudioSet, tables) are recognised by their files.
+///
+/// With less than some hundred clips a class, start from a network that has heard millions:
+/// `earmark bundle pull mn04`, then `earmark train sounds/ --init mn04`. That takes minutes and is
+/// nearly always better than starting from nothing.
+///
+/// A run that was interrupted or killed continues when the same command is given again.
 #[derive(Debug, Args)]
 #[cfg_attr(
     not(feature = "train"),
@@ -34,17 +48,30 @@ pub(crate) struct TrainCommand {
     #[arg(long, short)]
     output: Option<PathBuf>,
 
-    /// Start from this bundle: its weights, front end and segments.
+    /// Start from this bundle: its weights, front end and segments. A file, or a model that
+    /// `earmark bundle pull` has fetched, such as `mn04`.
     #[arg(long, value_name = "BUNDLE")]
     init: Option<PathBuf>,
 
-    /// Replace a setting, such as `train.epochs=5`; may be repeated.
+    /// Begin again where the run directory holds an unfinished or finished run.
+    #[arg(long)]
+    restart: bool,
+
+    /// Do not train: try learning rates from 1e-6 to 1 on some batches, and show the loss at each
+    /// and the rate to begin with. The curve goes into the run directory.
+    #[arg(long)]
+    find_lr: bool,
+
+    /// Replace a setting, such as `train.epochs=5` or `model.architecture=cnn10`; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
 
     /// Where to train: `cpu`, `vulkan` or `cuda`.
     #[arg(long, default_value = "cpu")]
     device: String,
+
+    #[command(flatten)]
+    store: ModelStore,
 }
 
 #[cfg(not(feature = "train"))]

@@ -49,6 +49,18 @@ impl Builder {
         builder
     }
 
+    /// A graph that goes on where another one ends.
+    pub(super) fn continued(graph: GraphProto) -> Self {
+        let mut builder = Self::default();
+        let inputs = graph.input.iter().filter_map(|value| value.name.clone());
+        let constants = graph.initializer.iter().filter_map(|t| t.name.clone());
+        let nodes = graph.node.iter();
+        let values = nodes.flat_map(|node| node.output.iter().chain(&node.name).cloned());
+        builder.taken = inputs.chain(constants).chain(values).collect();
+        builder.graph = graph;
+        builder
+    }
+
     /// A name that nothing has yet: `wanted`, or `wanted.1`, `wanted.2`, ….
     fn fresh(&mut self, wanted: &str) -> String {
         let mut name = wanted.to_owned();

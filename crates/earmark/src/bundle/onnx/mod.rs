@@ -5,7 +5,7 @@
 //! `features` `[batch, channel, band, frame]` and the outputs `logits` `[batch, class]` and
 //! `embedding` `[batch, dim]`; batch is open, and so is frame where the network allows it.
 //! [`read_weights`] undoes it exactly. [`export_waveform`] adds the front end, so that a waveform goes
-//! in and scores come out.
+//! in and scores come out. [`append_head`] gives another program's graph new classes.
 //!
 //! Graphs are written for runtimes to be fast on: one node per block, no arithmetic on shapes,
 //! normalisations right after their convolutions so that every runtime can fold them at load, and
@@ -16,12 +16,14 @@ pub mod proto;
 mod builder;
 mod export;
 mod front_end;
+mod head;
 mod layout;
 mod lower;
 mod read;
 
 pub use builder::{IR_VERSION, OPSET};
 pub use export::export_waveform;
+pub use head::append_head;
 pub use lower::{EMBEDDING, FEATURES, LOGITS, build};
 pub use read::read_weights;
 

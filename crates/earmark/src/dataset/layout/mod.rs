@@ -303,7 +303,7 @@ fn file_name(path: &Path) -> String {
 }
 
 /// The audio files at any depth below a folder, sorted by path.
-fn audio_files(folder: &Path) -> Vec<PathBuf> {
+pub fn audio_files(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = walkdir::WalkDir::new(folder)
         .follow_links(true)
         .into_iter()
