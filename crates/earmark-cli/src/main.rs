@@ -14,7 +14,6 @@ mod output;
 mod printer;
 mod recordings;
 mod resume;
-mod rows;
 mod save_clips;
 mod session;
 

@@ -3,12 +3,35 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use clap::ValueEnum;
 use earmark::bundle::Bundle;
+use earmark::runtime::RuntimeChoice;
 use sha2::{Digest as _, Sha256};
 
 use crate::commands::bundle::ModelStore;
 use crate::errors::Hinted;
 use crate::resume::hex;
+
+/// What runs the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RuntimeArg {
+    /// ONNX Runtime where its library is found, else the built-in one.
+    Auto,
+    /// The built-in one.
+    Rust,
+    /// ONNX Runtime.
+    Onnxruntime,
+}
+
+impl From<RuntimeArg> for RuntimeChoice {
+    fn from(runtime: RuntimeArg) -> Self {
+        match runtime {
+            RuntimeArg::Auto => Self::Auto,
+            RuntimeArg::Rust => Self::Rust,
+            RuntimeArg::Onnxruntime => Self::Onnxruntime,
+        }
+    }
+}
 
 /// Opens the bundle that the user names: a file, or a model that `earmark bundle pull` has fetched.
 ///

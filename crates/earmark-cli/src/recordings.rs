@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use earmark::audio::{Limits, Truncated};
-use earmark::runtime::RuntimeChoice;
+use earmark::results::{Content, RowMaker};
 use earmark::tagger::{Channels, RunOptions, Tagger, TaggerOptions};
 use serde_json::json;
 
@@ -13,12 +13,11 @@ use crate::commands::Outcome;
 use crate::commands::bundle::ModelStore;
 use crate::errors::Hinted;
 use crate::inputs::{self, Input, Inputs};
-use crate::model;
+use crate::model::{self, RuntimeArg};
 use crate::moment::TimePattern;
 use crate::output::{Format, Layout, Outputs, Run};
 use crate::printer::Printer;
 use crate::resume::{Partial, Settings};
-use crate::rows::{Content, RowMaker};
 use crate::save_clips::SaveClips;
 use crate::session::{Session, Sink};
 
@@ -83,13 +82,6 @@ pub(crate) struct RecordingArgs {
 enum ChannelsArg {
     Mix,
     Each,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum RuntimeArg {
-    Auto,
-    Rust,
-    Onnxruntime,
 }
 
 /// What a command wants from the recordings.
@@ -159,11 +151,7 @@ impl RecordingArgs {
 
     fn tagger_options(&self) -> TaggerOptions {
         TaggerOptions {
-            runtime: match self.runtime {
-                RuntimeArg::Auto => RuntimeChoice::Auto,
-                RuntimeArg::Rust => RuntimeChoice::Rust,
-                RuntimeArg::Onnxruntime => RuntimeChoice::Onnxruntime,
-            },
+            runtime: self.runtime.into(),
             window_secs: self.window,
             hop_secs: self.hop,
             channels: self.channels.into(),

@@ -5,16 +5,16 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use earmark::Error;
+use earmark::results::{RowMaker, hms};
 use earmark::tagger::{RecordingInfo, RunEvent, RunOptions, Tagger};
 
 use crate::commands::Outcome;
 use crate::inputs::{self, Input, Inputs};
 use crate::interrupt;
-use crate::moment::{Moment, TimePattern, hms};
+use crate::moment::TimePattern;
 use crate::output::{Outputs, Row, Subject};
 use crate::printer::Printer;
 use crate::resume::Partial;
-use crate::rows::RowMaker;
 use crate::save_clips::{SaveClips, Stretch};
 
 /// What does not change during a run.
@@ -141,11 +141,8 @@ impl Session<'_> {
     ) -> anyhow::Result<()> {
         let path = &state.todo[input].path;
         let from_name = self.pattern.as_ref().and_then(|pattern| pattern.find(path));
-        let rate = info.audio.sample_rate.min(self.tagger.sample_rate());
-        let subject = Subject {
-            start: from_name.or_else(|| Moment::from_header(&info.audio.metadata)),
-            highest_hz: f64::from(rate) / 2.0,
-        };
+        let mut subject = Subject::of(info, self.tagger);
+        subject.start = from_name.or(subject.start);
         if self.pattern.is_some() && subject.start.is_none() {
             let shown = path.display();
             self.printer

@@ -15,6 +15,7 @@ pub mod error;
 pub mod eval;
 pub mod features;
 pub mod model;
+pub mod results;
 pub mod runtime;
 pub mod tagger;
 

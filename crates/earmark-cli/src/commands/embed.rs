@@ -1,6 +1,7 @@
 //! `earmark embed`: writes the network's embeddings of recordings.
 
 use clap::{Args, ValueEnum};
+use earmark::results::Content;
 use earmark::tagger::Tagger;
 use serde_json::json;
 
@@ -10,7 +11,6 @@ use crate::output::Format;
 use crate::printer::Printer;
 use crate::recordings::{RecordingArgs, Wish};
 use crate::resume::Settings;
-use crate::rows::Content;
 
 /// The arguments of `earmark embed`.
 #[derive(Debug, Args)]

@@ -9,7 +9,11 @@ pub(crate) mod bundle;
 mod dataset;
 mod embed;
 mod evaluate;
+#[cfg(feature = "serve")]
+mod review;
 mod score;
+#[cfg(feature = "serve")]
+mod serve;
 mod tag;
 mod train;
 
@@ -61,6 +65,12 @@ pub(crate) enum Command {
     Evaluate(Box<evaluate::EvaluateArgs>),
     /// Score a challenge submission against the truth.
     Score(score::ScoreArgs),
+    /// Check and mend the labels of a data set, in the browser.
+    #[cfg(feature = "serve")]
+    Review(Box<review::ReviewArgs>),
+    /// Serve the web page and the HTTP API.
+    #[cfg(feature = "serve")]
+    Serve(Box<serve::ServeArgs>),
     /// Train a tagger on labelled clips.
     Train(Box<train::TrainCommand>),
 }
@@ -76,6 +86,10 @@ impl Command {
             Self::Dataset(command) => command.run(printer),
             Self::Evaluate(args) => evaluate::run(&args, printer),
             Self::Score(args) => args.run(printer),
+            #[cfg(feature = "serve")]
+            Self::Review(args) => args.run(printer),
+            #[cfg(feature = "serve")]
+            Self::Serve(args) => args.run(printer),
             Self::Train(command) => command.run(printer),
         }
     }

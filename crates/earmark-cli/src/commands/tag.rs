@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use earmark::bundle::Thresholds;
 use earmark::dataset::Vocabulary;
+use earmark::results::Content;
 use earmark::tagger::{Selection, Tagger};
 use serde_json::json;
 
@@ -15,7 +16,6 @@ use crate::output::Format;
 use crate::printer::Printer;
 use crate::recordings::{RecordingArgs, Wish};
 use crate::resume::Settings;
-use crate::rows::Content;
 
 /// Tags per clip or segment unless the user asks for another number.
 const DEFAULT_TOP: usize = 5;

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::moment::hms;
+use earmark::results::hms;
 
-use super::{Destination, Row, RowTimes, Run, Subject, Table, path_text};
+use super::{Destination, Row, Run, Subject, Table, path_text};
 
 /// The version of the columns below, in the last of them. It changes when a column is renamed,
 /// removed, moved or means something else.
@@ -44,7 +44,7 @@ impl CsvTable {
 
 impl Table for CsvTable {
     fn row(&mut self, run: &Run, path: &Path, subject: &Subject, row: &Row) -> anyhow::Result<()> {
-        let times = RowTimes::of(subject, row);
+        let [start_time, end_time] = subject.times(row);
         let path = path_text(path);
         let channel = row.channel.map(|channel| channel.to_string());
         for (index, tag) in row.tags.iter().enumerate() {
@@ -58,8 +58,8 @@ impl Table for CsvTable {
                     &row.end_secs.to_string(),
                     &hms(row.start_secs),
                     &hms(row.end_secs),
-                    times.start_time.as_deref().unwrap_or_default(),
-                    times.end_time.as_deref().unwrap_or_default(),
+                    start_time.as_deref().unwrap_or_default(),
+                    end_time.as_deref().unwrap_or_default(),
                     &(index + 1).to_string(),
                     run.vocabulary.name(tag.class),
                     id.unwrap_or_default(),

@@ -18,53 +18,11 @@ mod table;
 use std::path::Path;
 
 use clap::ValueEnum;
-use earmark::dataset::Vocabulary;
-use earmark::tagger::Tag;
-use serde::{Deserialize, Serialize};
 
-use crate::moment::Moment;
-
+pub(crate) use earmark::results::{Row, Run, Subject, path_text};
 pub(crate) use place::{Layout, Outputs};
 
 use place::Destination;
-
-/// What a row is about: a clip, a segment or an event, in one channel or in the mix.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Row {
-    /// The channel counted from 1; `None` when channels are mixed.
-    pub(crate) channel: Option<usize>,
-    /// Seconds from the start of the recording.
-    pub(crate) start_secs: f64,
-    /// Seconds from the start of the recording.
-    pub(crate) end_secs: f64,
-    /// The tags, best first.
-    pub(crate) tags: Vec<Tag>,
-    /// The embedding; empty for a row of tags.
-    pub(crate) embedding: Vec<f32>,
-}
-
-/// The recording that rows are about.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Subject {
-    /// When it began, if known.
-    pub(crate) start: Option<Moment>,
-    /// The highest frequency that the tagger hears in it, in Hz.
-    pub(crate) highest_hz: f64,
-}
-
-/// What all rows of a run have in common.
-#[derive(Debug)]
-pub(crate) struct Run {
-    /// The model's name.
-    pub(crate) model: String,
-    /// The SHA-256 of the model's file.
-    pub(crate) model_sha256: String,
-    /// The runtime that ran the network.
-    pub(crate) runtime: String,
-    pub(crate) vocabulary: Vocabulary,
-    /// Whether rows are segments or events rather than whole recordings.
-    pub(crate) timeline: bool,
-}
 
 /// The format of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
@@ -154,46 +112,4 @@ pub(crate) fn create(
         Format::Raven => Box::new(labels::RavenTable::new(destination)?),
         Format::Npy => Box::new(npy::NpyTable::new(destination)?),
     })
-}
-
-/// A path as text: UTF-8 as it is, every other byte as `\xNN`.
-pub(crate) fn path_text(path: &Path) -> String {
-    let mut text = String::new();
-    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
-        text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02X}"));
-        }
-    }
-    text
-}
-
-/// The columns that say what a row is about, the same in every format.
-#[derive(Debug)]
-pub(crate) struct RowTimes {
-    pub(crate) start_time: Option<String>,
-    pub(crate) end_time: Option<String>,
-}
-
-impl RowTimes {
-    pub(crate) fn of(subject: &Subject, row: &Row) -> Self {
-        let at = |secs: f64| subject.start.and_then(|start| start.iso_after(secs));
-        Self {
-            start_time: at(row.start_secs),
-            end_time: at(row.end_secs),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(unix)]
-    #[test]
-    fn bytes_that_are_not_text_are_written_as_hexadecimal() {
-        use std::os::unix::ffi::OsStrExt as _;
-        let path = Path::new(std::ffi::OsStr::from_bytes(b"caf\xe9/\xc3\xa9.wav"));
-        assert_eq!(path_text(path), "caf\\xE9/é.wav");
-    }
 }

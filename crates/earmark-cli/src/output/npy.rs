@@ -4,9 +4,9 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::moment::hms;
+use earmark::results::hms;
 
-use super::{Destination, Row, RowTimes, Run, Subject, Table, path_text};
+use super::{Destination, Row, Run, Subject, Table, path_text};
 
 /// The version of the columns of the file beside the array.
 const SCHEMA: &str = "earmark-rows-1";
@@ -58,7 +58,7 @@ impl NpyTable {
 
 impl Table for NpyTable {
     fn row(&mut self, run: &Run, path: &Path, subject: &Subject, row: &Row) -> anyhow::Result<()> {
-        let times = RowTimes::of(subject, row);
+        let [start_time, end_time] = subject.times(row);
         if let Some(rows) = &mut self.rows {
             rows.write_record([
                 self.n_rows.to_string().as_str(),
@@ -70,8 +70,8 @@ impl Table for NpyTable {
                 &row.end_secs.to_string(),
                 &hms(row.start_secs),
                 &hms(row.end_secs),
-                times.start_time.as_deref().unwrap_or_default(),
-                times.end_time.as_deref().unwrap_or_default(),
+                start_time.as_deref().unwrap_or_default(),
+                end_time.as_deref().unwrap_or_default(),
                 &run.model,
                 &run.runtime,
                 SCHEMA,

@@ -13,9 +13,9 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
-use crate::moment::hms;
+use earmark::results::hms;
 
-use super::{Destination, Row, RowTimes, Run, Subject, Table, csv_table, path_text};
+use super::{Destination, Row, Run, Subject, Table, csv_table, path_text};
 
 /// The version of the columns of embeddings.
 const EMBEDDINGS_SCHEMA: &str = "earmark-embeddings-1";
@@ -221,7 +221,7 @@ impl Common {
     }
 
     fn append(&mut self, path: &Path, subject: &Subject, row: &Row) {
-        let times = RowTimes::of(subject, row);
+        let [start_time, end_time] = subject.times(row);
         self.path.append_value(path_text(path));
         self.channel
             .append_option(row.channel.map(|channel| channel as u16));
@@ -229,8 +229,8 @@ impl Common {
         self.end_secs.append_value(row.end_secs);
         self.start_hms.append_value(hms(row.start_secs));
         self.end_hms.append_value(hms(row.end_secs));
-        self.start_time.append_option(times.start_time);
-        self.end_time.append_option(times.end_time);
+        self.start_time.append_option(start_time);
+        self.end_time.append_option(end_time);
     }
 
     fn finish(&mut self) -> Vec<ArrayRef> {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::moment::hms;
+use earmark::results::hms;
 
 use super::{Destination, Row, Run, Subject, Table};
 

@@ -16,6 +16,13 @@ use crate::{Error, Result};
 pub enum Source {
     /// A file. A pipe or device given as a path is read like [`Source::Reader`].
     Path(PathBuf),
+    /// A file that is open already, such as an unnamed temporary one.
+    File {
+        /// The name used in messages.
+        name: String,
+        /// The file; it is read from its beginning.
+        file: File,
+    },
     /// A buffer in memory.
     Bytes {
         /// The name used in messages.
@@ -37,7 +44,9 @@ impl Source {
     pub fn name(&self) -> String {
         match self {
             Self::Path(path) => path.display().to_string(),
-            Self::Bytes { name, .. } | Self::Reader { name, .. } => name.clone(),
+            Self::File { name, .. } | Self::Bytes { name, .. } | Self::Reader { name, .. } => {
+                name.clone()
+            }
         }
     }
 }
@@ -208,6 +217,13 @@ impl ByteReader {
                 } else {
                     (Inner::Stream(Box::new(file)), None)
                 }
+            }
+            Source::File { mut file, .. } => {
+                let named = |error: io::Error| io_error(&name, error.kind(), &error.to_string());
+                file.seek(SeekFrom::Start(0)).map_err(named)?;
+                let len = file.metadata().map_err(named)?.len();
+                let reader = BufReader::with_capacity(BUFFER_BYTES, file);
+                (Inner::File(reader), Some(len))
             }
             Source::Bytes { bytes, .. } => {
                 let len = bytes.len() as u64;

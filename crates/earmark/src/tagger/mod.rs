@@ -14,11 +14,13 @@
 //! * [`Tagger::tag`] gives a recording's scores, [`Tagger::segments`] its timeline, on this thread.
 //! * [`Tagger::run`] does many recordings on many threads, one file per core, and spreads the
 //!   segments of a long one over all of them; results come in order and memory stays bounded.
+//! * [`Tagger::live`] scores sound as it happens.
 //! * [`Selection`] turns scores into [`Tag`]s, [`EventMerger`] tags into [`Event`]s.
 
 mod aggregate;
 mod cutter;
 mod events;
+mod live;
 mod recording;
 mod run;
 mod schedule;
@@ -38,6 +40,7 @@ use crate::{Error, Result};
 pub use crate::audio::Channels;
 pub use aggregate::ClipScores;
 pub use events::{Event, EventMerger};
+pub use live::Live;
 pub use recording::{RecordingInfo, Segments};
 pub use run::{RunEvent, RunOptions};
 pub use select::{Selection, Tag};

@@ -1,6 +1,6 @@
 //! One recording on its way: opened, decoded block by block and cut.
 
-use crate::audio::{AudioInfo, AudioStream, Source};
+use crate::audio::{AudioBlock, AudioInfo, AudioStream, Source};
 use crate::bundle::Aggregation;
 use crate::{Error, Result};
 
@@ -17,11 +17,15 @@ pub struct RecordingInfo {
     pub n_channels: usize,
 }
 
+/// Is handed every block that a recording gives.
+type Tap = Box<dyn FnMut(AudioBlock<'_>) + Send>;
+
 /// The decoding half: a stream that gives segments.
 pub(super) struct Recording {
     name: String,
     stream: AudioStream,
     cutter: Cutter,
+    tap: Option<Tap>,
     ended: bool,
 }
 
@@ -34,6 +38,7 @@ impl Recording {
             name,
             stream,
             cutter,
+            tap: None,
             ended: false,
         })
     }
@@ -67,6 +72,9 @@ impl Recording {
             match self.stream.next_block()? {
                 Some(block) => {
                     let n_channels = block.n_channels();
+                    if let Some(tap) = &mut self.tap {
+                        tap(block);
+                    }
                     self.cutter.push((0..n_channels).map(|c| block.channel(c)));
                 }
                 None => {
@@ -135,6 +143,14 @@ impl<'t> Segments<'t> {
             n_cut: 0,
             failed: false,
         })
+    }
+
+    /// Also hands every block of samples to `tap`, at the tagger's rate and in order, before the
+    /// segments that it completes are scored: for pictures of what is heard, without decoding twice.
+    #[must_use]
+    pub fn with_tap(mut self, tap: impl FnMut(AudioBlock<'_>) + Send + 'static) -> Self {
+        self.recording.tap = Some(Box::new(tap));
+        self
     }
 
     /// What the recording says about itself.

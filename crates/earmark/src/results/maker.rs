@@ -1,12 +1,12 @@
 //! The library's scores in, rows of the wished kind out: clips, segments, events or embeddings.
 
-use earmark::tagger::{ClipScores, Event, EventMerger, SegmentScores, Selection, Tag};
+use crate::tagger::{ClipScores, Event, EventMerger, SegmentScores, Selection, Tag};
 
-use crate::output::Row;
+use super::Row;
 
 /// What rows hold.
 #[derive(Debug, Clone)]
-pub(crate) enum Content {
+pub enum Content {
     /// Tags that a selection lets through.
     Tags(Selection),
     /// Tags of neighbouring segments merged, bridging gaps of so many seconds.
@@ -17,7 +17,7 @@ pub(crate) enum Content {
 
 /// Makes the rows of one recording after the other.
 #[derive(Debug)]
-pub(crate) struct RowMaker {
+pub struct RowMaker {
     content: Content,
     timeline: bool,
     /// Whether channels are tagged one by one and rows say which.
@@ -26,7 +26,9 @@ pub(crate) struct RowMaker {
 }
 
 impl RowMaker {
-    pub(crate) fn new(content: Content, timeline: bool, each_channel: bool) -> Self {
+    /// Rows of `content`: per segment with `timeline`, else per recording; with `each_channel` they
+    /// name their channel.
+    pub fn new(content: Content, timeline: bool, each_channel: bool) -> Self {
         Self {
             content,
             timeline,
@@ -36,19 +38,19 @@ impl RowMaker {
     }
 
     /// Whether rows are made from segments.
-    pub(crate) fn wants_timeline(&self) -> bool {
+    pub fn wants_timeline(&self) -> bool {
         self.timeline
     }
 
     /// Begins a recording.
-    pub(crate) fn begin(&mut self, n_channels: usize) {
+    pub fn begin(&mut self, n_channels: usize) {
         if let Content::Events(_, gap) = self.content {
             self.mergers = (0..n_channels).map(|_| EventMerger::new(gap)).collect();
         }
     }
 
     /// The rows that a segment of the timeline gives.
-    pub(crate) fn segment(&mut self, segment: SegmentScores) -> Vec<Row> {
+    pub fn segment(&mut self, segment: SegmentScores) -> Vec<Row> {
         let channel = self.channel(segment.channel);
         let (start_secs, end_secs) = (segment.start_secs, segment.end_secs);
         let row = |tags: Vec<Tag>, embedding: Vec<f32>| Row {
@@ -70,7 +72,7 @@ impl RowMaker {
     }
 
     /// The rows that the end of a recording gives.
-    pub(crate) fn finish(&mut self, clips: Vec<ClipScores>) -> Vec<Row> {
+    pub fn finish(&mut self, clips: Vec<ClipScores>) -> Vec<Row> {
         if self.timeline {
             let mut mergers = std::mem::take(&mut self.mergers);
             let merged = mergers.iter_mut().enumerate();

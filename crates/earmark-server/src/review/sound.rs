@@ -1,0 +1,108 @@
+//! A clip to hear and to see: decoded by the library, so that the browser need not know its format.
+
+use std::path::Path;
+
+use earmark::audio::{AudioStream, Channels, Limits, OpenOptions};
+
+use crate::work::{Control, Failure, Painter, Picture, Slot};
+
+/// The longest sound that is sent to a page, in seconds.
+const MAX_SECS: f64 = 900.0;
+
+/// The rate of what is sent in Hz.
+const RATE: u32 = 32_000;
+
+/// Columns of a picture.
+const COLUMNS: usize = 1_500;
+
+/// Where a clip lies.
+pub(super) struct Place {
+    pub(super) path: std::path::PathBuf,
+    pub(super) stretch_secs: Option<(f64, f64)>,
+    pub(super) limits: Limits,
+}
+
+impl Place {
+    /// The clip as a 16-bit mono WAV file.
+    pub(super) fn wav(&self, slot: &Slot, control: &Control) -> Result<Vec<u8>, Failure> {
+        let mut samples = Vec::new();
+        self.read(slot, control, |block| {
+            samples.extend(
+                block
+                    .iter()
+                    .map(|s| (s.clamp(-1.0, 1.0) * 32_767.0).round() as i16),
+            );
+        })?;
+        Ok(wav(&samples))
+    }
+
+    /// The clip's spectrogram and waveform.
+    pub(super) fn picture(&self, slot: &Slot, control: &Control) -> Result<Vec<Picture>, Failure> {
+        let secs = match self.stretch_secs {
+            Some((start, end)) => Some(end - start),
+            None => self.open(&self.path)?.info().duration_secs,
+        };
+        let mut painter = Painter::new(RATE, secs, COLUMNS)?;
+        let mut outcome = Ok(());
+        self.read(slot, control, |block| {
+            if outcome.is_ok() {
+                outcome = painter.push(block);
+            }
+        })?;
+        outcome?;
+        Ok(painter.finish().into_iter().collect())
+    }
+
+    fn open(&self, path: &Path) -> Result<AudioStream, Failure> {
+        let options = OpenOptions {
+            sample_rate: Some(RATE),
+            channels: Channels::Mix,
+            limits: self.limits,
+            ..OpenOptions::default()
+        };
+        Ok(AudioStream::open(path, &options)?)
+    }
+
+    /// Hands the samples of the stretch to `take`.
+    fn read(
+        &self,
+        slot: &Slot,
+        control: &Control,
+        mut take: impl FnMut(&[f32]),
+    ) -> Result<(), Failure> {
+        let (start, end) = self.stretch_secs.unwrap_or((0.0, f64::INFINITY));
+        let in_samples = |secs: f64| (secs * f64::from(RATE)).round() as usize;
+        let (first, last) = (in_samples(start), in_samples(end.min(start + MAX_SECS)));
+        let mut stream = self.open(&self.path)?;
+        let mut at = 0;
+        while at < last {
+            control.check()?;
+            slot.give_way();
+            let Some(block) = stream.next_block()? else {
+                return Ok(());
+            };
+            let samples = block.mono();
+            let from = first.saturating_sub(at).min(samples.len());
+            let to = (last - at).min(samples.len());
+            if from < to {
+                take(&samples[from..to]);
+            }
+            at += samples.len();
+        }
+        Ok(())
+    }
+}
+
+fn wav(samples: &[i16]) -> Vec<u8> {
+    let n_bytes = (samples.len() * 2) as u32;
+    let mut wav = Vec::with_capacity(44 + samples.len() * 2);
+    wav.extend(b"RIFF");
+    wav.extend((36 + n_bytes).to_le_bytes());
+    wav.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    wav.extend(RATE.to_le_bytes());
+    wav.extend((RATE * 2).to_le_bytes());
+    wav.extend(b"\x02\0\x10\0data");
+    wav.extend(n_bytes.to_le_bytes());
+    wav.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
+    wav
+}

@@ -1,0 +1,55 @@
+//! `POST /v1/picture`: a recording in, its spectrogram and waveform out, without tags.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::tag;
+use crate::app::Shared;
+use crate::params;
+use crate::problem::Problem;
+use crate::upload;
+use crate::work::{Failure, picture};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PictureParams {
+    columns: Option<usize>,
+    name: Option<String>,
+}
+
+const DEFAULT_COLUMNS: usize = 2_000;
+
+pub(super) async fn draw(
+    State(app): State<Shared>,
+    request: Request,
+) -> Result<Json<Value>, Problem> {
+    let params: PictureParams = params::parse(request.uri())?;
+    let columns = params.columns.unwrap_or(DEFAULT_COLUMNS);
+    params::check_columns(columns)?;
+    app.check_room()?;
+    let upload = upload::spool(&app, request).await?;
+    let given = upload.name.clone().or(params.name).unwrap_or_default();
+    let name = upload::display_name(&given);
+    let source = upload.source(&name);
+    let ticket = app.admit()?;
+    let control = app.control(app.config.deadline);
+    let limits = app.config.limits;
+    let stop = control.clone();
+    let (duration_secs, pictures) = tag::work(&app, ticket, &control, move |slot: Arc<_>| {
+        let stop = || {
+            slot.give_way();
+            stop.check().map_err(Failure::from)
+        };
+        picture(source, limits, columns, stop)
+    })
+    .await?;
+    Ok(Json(json!({
+        "path": name,
+        "duration_secs": duration_secs,
+        "pictures": pictures,
+    })))
+}
