@@ -9,7 +9,6 @@ use earmark::runtime::RuntimeChoice;
 use sha2::{Digest as _, Sha256};
 
 use crate::commands::bundle::ModelStore;
-use crate::errors::Hinted;
 use crate::resume::hex;
 
 /// What runs the network.
@@ -33,13 +32,28 @@ impl From<RuntimeArg> for RuntimeChoice {
     }
 }
 
-/// Opens the bundle that the user names: a file, or a model that `earmark bundle pull` has fetched.
+/// The name by which the bundle inside the program can be asked for.
+pub(crate) const BUILT_IN: &str = "built-in";
+
+/// The bundle inside the program; `configs/shipped` says how it was made.
+static BUILT_IN_BYTES: &[u8] = include_bytes!("../assets/built-in.onnx");
+
+/// The bundle that is used when none is named: a small one of our own, which needs no network.
+///
+/// # Errors
+/// Never for a program that passed its tests.
+pub(crate) fn built_in() -> earmark::Result<Bundle> {
+    Bundle::from_bytes(BUILT_IN, BUILT_IN_BYTES)
+}
+
+/// Opens the bundle that the user names: a file, or a model that `earmark bundle pull` has fetched;
+/// without a name the built-in one.
 ///
 /// # Errors
 /// When there is no such bundle or it cannot be read.
 pub(crate) fn open(model: Option<&Path>, store: &ModelStore) -> anyhow::Result<Bundle> {
     let Some(model) = model else {
-        return default_bundle();
+        return Ok(built_in()?);
     };
     let opened = match model.to_str() {
         Some(name) => store.open(name),
@@ -47,14 +61,6 @@ pub(crate) fn open(model: Option<&Path>, store: &ModelStore) -> anyhow::Result<B
         None => Bundle::open(model),
     };
     opened.with_context(|| format!("cannot open the model {}", model.display()))
-}
-
-/// The bundle that is used when none is named.
-fn default_bundle() -> anyhow::Result<Bundle> {
-    Err(Hinted::error(
-        "no model is given",
-        "name one with --model: a bundle's file, or a model from `earmark bundle list`",
-    ))
 }
 
 /// The SHA-256 of the bundle's file, in hexadecimal.

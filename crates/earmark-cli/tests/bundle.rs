@@ -54,6 +54,43 @@ fn with_bundle() -> TempDir {
 }
 
 #[test]
+fn describe_changes_the_card_and_nothing_else() {
+    let folder = with_bundle();
+    let card = folder.path().join("card.toml");
+    std::fs::write(
+        &card,
+        "name = 'garden'\ndata = 'own clips'\nmetrics = { accuracy = 0.5 }\n\
+         licence = { spdx = 'CC0-1.0' }\n",
+    )
+    .unwrap();
+    let arguments = [
+        "describe",
+        "small.onnx",
+        "--card",
+        "card.toml",
+        "-o",
+        "new.onnx",
+    ];
+    let ran = run(folder.path(), &arguments);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let old = Bundle::open(&folder.path().join("small.onnx")).unwrap();
+    let new = Bundle::open(&folder.path().join("new.onnx")).unwrap();
+    let (old, new) = (old.metadata(), new.metadata());
+    assert_eq!(new.name, "garden");
+    assert_eq!(new.description, old.description);
+    assert_eq!(new.vocabulary, old.vocabulary);
+    assert_eq!(new.provenance.data.as_deref(), Some("own clips"));
+    assert_eq!(new.provenance.metrics["accuracy"], 0.5);
+    assert_eq!(new.licence.as_ref().unwrap().spdx, "CC0-1.0");
+    std::fs::write(&card, "name = 'x'\nauthor = 'me'\n").unwrap();
+    let error = refused(folder.path(), &arguments);
+    assert!(
+        error.contains("card.toml:2: unknown field `author`"),
+        "{error}"
+    );
+}
+
+#[test]
 fn info_shows_the_card() {
     let folder = with_bundle();
     let ran = run(folder.path(), &["info", "small.onnx"]);

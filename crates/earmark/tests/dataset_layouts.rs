@@ -291,6 +291,34 @@ fn plain_tables_with_every_column() {
 }
 
 #[test]
+fn a_table_apart_from_the_audio_lists_labelled_and_unlabelled_clips() {
+    let audio = tree(&[("a/x.wav", ""), ("b/y.wav", ""), ("b/z.wav", "")]);
+    let lists = tree(&[(
+        "lists/folds.csv",
+        "path,label,fold,split\na/x.wav,dog,0,train\nb/y.wav,_unlabelled,,train\n\
+         b/z.wav,_background,,test\n",
+    )]);
+    let options = ReadOptions {
+        table: Some(lists.path().join("lists/folds.csv")),
+        ..Default::default()
+    };
+    let set = Manifest::open_with(audio.path(), &options).unwrap();
+    assert_eq!(set.layout, Layout::Table);
+    assert_eq!(set.vocabulary.names().collect::<Vec<_>>(), ["dog"]);
+    assert_eq!(set.clips[0].path, audio.path().join("a/x.wav"));
+    assert_eq!(set.clips[1].labels, None);
+    assert!(set.clips[2].is_negative());
+    assert!(set.missing().is_empty());
+    let empty = tree(&[("folds.csv", "path,label\n")]);
+    let options = ReadOptions {
+        table: Some(empty.path().join("folds.csv")),
+        ..Default::default()
+    };
+    let error = Manifest::open_with(audio.path(), &options).unwrap_err();
+    assert!(error.to_string().contains("no clips"), "{error}");
+}
+
+#[test]
 fn rows_that_do_not_fit_are_named_with_their_line() {
     let message = |table: &str| {
         let root = tree(&[("clips.csv", table)]);

@@ -112,10 +112,15 @@ pub(crate) fn wav_with(sample_rate: u32, channels: &[&[Stretch]], chunks: &[u8])
         .iter()
         .map(|stretches| tone(sample_rate, stretches))
         .collect();
+    wav_of(sample_rate, &planes, chunks)
+}
+
+/// A WAV file of these samples, one list per channel.
+pub(crate) fn wav_of(sample_rate: u32, planes: &[Vec<i16>], chunks: &[u8]) -> Vec<u8> {
     let n_channels = planes.len() as u16;
     let mut data = Vec::new();
     for index in 0..planes[0].len() {
-        for plane in &planes {
+        for plane in planes {
             data.extend(plane[index].to_le_bytes());
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::app::Shared;
 use crate::problem::Problem;
 
-/// The OpenAPI document.
+/// The `OpenAPI` document.
 const OPENAPI: &str = include_str!("../../openapi.json");
 
 pub(super) async fn models(State(app): State<Shared>) -> Json<Value> {

@@ -17,6 +17,9 @@ pub enum Pass<'a> {
 pub struct Tape {
     /// By parameter: whether its value may change. A frozen normalisation also keeps its statistics.
     trained: Vec<bool>,
+    /// Whether a gradient graph is built. It holds every map of the pass until it is gone through
+    /// backwards.
+    has_gradients: bool,
     leaves: Vec<Option<Tensor<1>>>,
     statistics: Vec<Measured>,
     /// Where dropout takes its chances from.
@@ -41,14 +44,24 @@ impl Tape {
         Self {
             leaves: vec![None; trained.len()],
             trained,
+            has_gradients: true,
             statistics: Vec::new(),
             rng,
         }
     }
 
+    /// An empty record for a pass that only measures statistics: nothing of it can be gone through
+    /// backwards, and nothing is kept.
+    pub fn measuring(trained: Vec<bool>, rng: ChaCha8Rng) -> Self {
+        Self {
+            has_gradients: false,
+            ..Self::new(trained, rng)
+        }
+    }
+
     /// The parameter as a leaf of the gradient graph, or as a constant if it is frozen.
     pub(super) fn leaf(&mut self, parameter: usize, value: Tensor<1>) -> Tensor<1> {
-        if !self.trained[parameter] {
+        if !self.has_gradients || !self.trained[parameter] {
             return value.autodiff();
         }
         self.leaves[parameter]

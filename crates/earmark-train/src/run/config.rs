@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use earmark::augment::AugmentConfig;
-use earmark::bundle::{Licence, SegmentConfig};
+use earmark::bundle::{Card, SegmentConfig};
 use earmark::dataset::{Layout, nearest};
 use earmark::features::FrontEndConfig;
 use earmark::{Error, Result};
@@ -33,7 +33,7 @@ pub struct RunConfig {
     /// How it is trained.
     pub train: TrainConfig,
     /// What the bundle says of itself.
-    pub bundle: BundleConfig,
+    pub bundle: Card,
 }
 
 /// The `[data]` table.
@@ -108,20 +108,6 @@ pub enum Validate {
     All,
     /// One run on all training clips, judged on none of them.
     None,
-}
-
-/// The `[bundle]` table.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct BundleConfig {
-    /// Its name; left out, those of data set and network.
-    pub name: Option<String>,
-    /// What it is for and where it ends, in a few sentences.
-    pub description: String,
-    /// What it was trained on, with licences.
-    pub data: Option<String>,
-    /// Its terms of use.
-    pub licence: Option<Licence>,
 }
 
 /// The `[model]` table.
@@ -238,7 +224,7 @@ impl RunConfig {
     /// The settings that decide the weights: where files lie and what the bundle says does not.
     pub(super) fn decisive(&self) -> Self {
         let mut config = self.clone();
-        config.bundle = BundleConfig::default();
+        config.bundle = Card::default();
         config
             .paths()
             .for_each(|path| *path = PathBuf::from(path.file_name().unwrap_or_default()));

@@ -227,8 +227,6 @@ impl Fit<'_> {
         provenance.seed = Some(self.config.train.seed);
         provenance.data_digest = Some(self.manifest.digest());
         provenance.metrics = metrics;
-        let described = &self.config.bundle;
-        provenance.data.clone_from(&described.data);
         let name = self
             .manifest
             .root
@@ -236,10 +234,7 @@ impl Fit<'_> {
             .unwrap_or_default()
             .to_string_lossy();
         let metadata = Metadata::new(
-            described
-                .name
-                .clone()
-                .unwrap_or_else(|| format!("{name}-{}", architecture.name)),
+            format!("{name}-{}", architecture.name),
             self.start.front_end.clone(),
             self.manifest.vocabulary.clone(),
             self.start.segment.clone(),
@@ -261,8 +256,6 @@ impl Fit<'_> {
             activation,
             task,
             architecture: Some(architecture.clone()),
-            description: described.description.clone(),
-            licence: described.licence.clone(),
             ..metadata
         };
         if let Some((original, tensors)) = grafted {
@@ -271,6 +264,6 @@ impl Fit<'_> {
             metadata.architecture = None;
             metadata.licence = metadata.licence.or_else(|| original.licence.clone());
         }
-        Bundle::new("model.onnx", &onnx::encode(&graph), metadata)
+        Bundle::new("model.onnx", &onnx::encode(&graph), metadata)?.described(&self.config.bundle)
     }
 }

@@ -204,7 +204,7 @@ fn place(epoch: usize, index: usize, batch: &Batch, clips: Option<&[usize]>) -> 
 /// Runs a batch in training mode without gradients and takes what it measures into the plain mean of
 /// the batches before it.
 pub(super) fn measure(network: &mut Network, batch: &Batch, trained: &[bool], n_before: usize) {
-    let mut tape = Tape::new(trained.to_vec(), ChaCha8Rng::seed_from_u64(0));
+    let mut tape = Tape::measuring(trained.to_vec(), ChaCha8Rng::seed_from_u64(0));
     let features = to_device(batch, network.device());
     network.forward(features, &mut Pass::Train(&mut tape));
     tape.set_momentum(1.0 / (n_before + 1) as f32);

@@ -11,6 +11,7 @@
 
 mod atomic;
 mod cache;
+mod card;
 mod container;
 mod download;
 mod graph;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 pub use atomic::write_atomically;
 pub use cache::{Cache, CacheState, find_model};
+pub use card::Card;
 pub use container::OPSETS;
 pub use download::{DownloadOptions, Progress};
 pub use import::{ImportOptions, import_weights};

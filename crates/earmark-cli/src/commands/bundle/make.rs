@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use earmark::bundle::{
-    Activation, Bundle, ImportOptions, Licence, WrapConfig, import_weights, wrap,
+    Activation, Bundle, Card, ImportOptions, Licence, WrapConfig, import_weights, wrap,
 };
 use earmark::dataset::Vocabulary;
 
@@ -92,6 +92,32 @@ pub(crate) struct WrapArgs {
 impl WrapArgs {
     pub(super) fn run(self, printer: &Printer) -> anyhow::Result<()> {
         let bundle = wrap(&self.model, &WrapConfig::open(&self.config)?)?;
+        save(&bundle, &self.output, printer)
+    }
+}
+
+/// Arguments of `bundle describe`.
+#[derive(Debug, Args)]
+pub(crate) struct DescribeArgs {
+    /// A bundle, or the name of a fetched model.
+    model: String,
+
+    /// Name, description, data, licence and figures, as TOML; what it leaves out stays.
+    #[arg(long, value_name = "TOML")]
+    card: PathBuf,
+
+    /// The bundle to write.
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+
+    #[command(flatten)]
+    store: ModelStore,
+}
+
+impl DescribeArgs {
+    pub(super) fn run(self, printer: &Printer) -> anyhow::Result<()> {
+        let card = Card::open(&self.card)?;
+        let bundle = self.store.open(&self.model)?.described(&card)?;
         save(&bundle, &self.output, printer)
     }
 }

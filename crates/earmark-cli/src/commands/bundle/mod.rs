@@ -19,6 +19,8 @@ pub(crate) enum BundleCommand {
     Import(make::ImportArgs),
     /// Make a bundle of another program's ONNX tagger.
     Wrap(make::WrapArgs),
+    /// Give a bundle another name, description, licence or figures.
+    Describe(make::DescribeArgs),
     /// Write a self-contained ONNX file for other programs.
     Export(make::ExportArgs),
     /// Show what a bundle says about itself.
@@ -35,6 +37,7 @@ impl BundleCommand {
         match self {
             Self::Import(args) => args.run(printer)?,
             Self::Wrap(args) => args.run(printer)?,
+            Self::Describe(args) => args.run(printer)?,
             Self::Export(args) => args.run(printer)?,
             Self::Info(args) => args.run(printer)?,
             Self::Pull(args) => args.run(printer)?,
@@ -84,8 +87,11 @@ impl ModelStore {
         }
     }
 
-    /// Opens a bundle by path or by the name of a fetched model.
+    /// Opens a bundle by path or by the name of a fetched model, or the built-in one by its name.
     pub(crate) fn open(&self, model: &str) -> earmark::Result<Bundle> {
+        if model == crate::model::BUILT_IN && !std::path::Path::new(model).exists() {
+            return crate::model::built_in();
+        }
         Bundle::open(&find_model(model, &self.registry()?, &self.cache()?)?)
     }
 }
@@ -93,7 +99,8 @@ impl ModelStore {
 /// Arguments of `bundle info`.
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
-    /// A bundle, or the name of a fetched model.
+    /// A bundle, the name of a fetched model, or `built-in`.
+    #[arg(default_value = crate::model::BUILT_IN)]
     model: String,
 
     /// Also list every class.
