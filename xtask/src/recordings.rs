@@ -109,7 +109,7 @@ fn tag(model: &Path, recording: &Path, jobs: usize) -> Result<(f64, Duration)> {
 }
 
 /// The kernel's record of a process' largest resident size, or 0 where there is none to read.
-fn high_water_kib(status_file: &Path) -> u32 {
+pub(crate) fn high_water_kib(status_file: &Path) -> u32 {
     let status = std::fs::read_to_string(status_file).unwrap_or_default();
     status
         .lines()
@@ -143,7 +143,7 @@ fn sparse_rf64(path: &Path, sample_rate: u32, n_bytes: u64) -> Result<()> {
     Ok(())
 }
 
-fn noise_wav(path: &Path, sample_rate: u32, secs: u32) -> Result<()> {
+pub(crate) fn noise_wav(path: &Path, sample_rate: u32, secs: u32) -> Result<()> {
     let n_samples = sample_rate * secs;
     let mut file = BufWriter::new(File::create(path).with_context(|| path.display().to_string())?);
     file.write_all(&wav_header(sample_rate, n_samples * 2))?;

@@ -8,14 +8,18 @@ mod commands;
 mod errors;
 mod inputs;
 mod interrupt;
+mod journal;
 mod model;
 mod moment;
 mod output;
+mod pictures;
 mod printer;
 mod recordings;
 mod resume;
 mod save_clips;
+mod selection;
 mod session;
+mod wav;
 
 use std::process::ExitCode;
 

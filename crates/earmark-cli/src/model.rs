@@ -9,7 +9,7 @@ use earmark::runtime::RuntimeChoice;
 use sha2::{Digest as _, Sha256};
 
 use crate::commands::bundle::ModelStore;
-use crate::resume::hex;
+use crate::journal::hex;
 
 /// What runs the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -124,6 +124,25 @@ impl Printer {
         }
     }
 
+    /// Starts a line on a terminal that [`Printer::status`] changes; does nothing elsewhere.
+    pub(crate) fn start_status(&self) {
+        if self.quiet || !io::stderr().is_terminal() {
+            return;
+        }
+        if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
+            self.bar.set_style(style);
+        }
+        self.bar
+            .set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
+    }
+
+    /// Changes the line that [`Printer::start_status`] began.
+    pub(crate) fn status(&self, text: String) {
+        if !self.bar.is_hidden() {
+            self.bar.set_message(text);
+        }
+    }
+
     /// Removes the progress bar.
     pub(crate) fn end_progress(&self) {
         self.bar.finish_and_clear();

@@ -13,11 +13,12 @@ use crate::commands::Outcome;
 use crate::commands::bundle::ModelStore;
 use crate::errors::Hinted;
 use crate::inputs::{self, Input, Inputs};
+use crate::journal::Settings;
 use crate::model::{self, RuntimeArg};
 use crate::moment::TimePattern;
 use crate::output::{Format, Layout, Outputs, Run};
 use crate::printer::Printer;
-use crate::resume::{Partial, Settings};
+use crate::resume::Partial;
 use crate::save_clips::SaveClips;
 use crate::session::{Session, Sink};
 

@@ -8,10 +8,9 @@
 //! part's length and digest. A line that a kill cut short is not a line.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use anyhow::Context as _;
 use earmark::tagger::Tag;
@@ -20,18 +19,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::errors::Hinted;
 use crate::inputs::Input;
+use crate::journal::{Journal, Settings, Stamp, hex, json_line, unhex};
 use crate::output::{Row, Subject};
-
-/// The layout of journal and parts.
-const FORMAT: u32 = 1;
-
-/// Everything that decides what the rows are. Two runs with equal settings give equal parts.
-pub(crate) type Settings = serde_json::Map<String, serde_json::Value>;
 
 /// The parts of an unfinished run.
 pub(crate) struct Partial {
     folder: PathBuf,
-    journal: File,
+    journal: Journal,
     finished: HashMap<Vec<u8>, Entry>,
     n_parts: u64,
     /// The part in work.
@@ -45,12 +39,6 @@ struct Part {
     n_bytes: u64,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Header {
-    earmark_partial: u32,
-    settings: Settings,
-}
-
 /// A finished recording.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Entry {
@@ -61,14 +49,6 @@ struct Entry {
     part: String,
     part_bytes: u64,
     part_sha256: String,
-}
-
-/// What tells that a file is still the one that was tagged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Stamp {
-    size: u64,
-    /// Nanoseconds since 1970.
-    mtime_ns: u64,
 }
 
 /// A row in a part.
@@ -90,19 +70,9 @@ impl Partial {
         let folder = folder_for(output);
         let shown = folder.display().to_string();
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {shown}"))?;
+        let start_again = format!("remove {shown} to start again");
         let path = folder.join("journal.jsonl");
-        let journal = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&path)
-            .with_context(|| format!("cannot open {}", path.display()))?;
-        if journal.try_lock().is_err() {
-            return Err(Hinted::error(
-                format!("{shown}: another run is writing to it"),
-                "wait for it to end, or give another --output",
-            ));
-        }
+        let (journal, lines) = Journal::open(&path, settings, &shown, start_again)?;
         let mut partial = Self {
             folder,
             journal,
@@ -111,7 +81,7 @@ impl Partial {
             part: None,
         };
         partial
-            .read_journal(settings)
+            .take_in(&lines)
             .with_context(|| format!("cannot resume from {shown}"))?;
         Ok(partial)
     }
@@ -124,7 +94,7 @@ impl Partial {
         let Some(entry) = self.finished.get(key(input)) else {
             return Ok(false);
         };
-        match stamp(&input.path) {
+        match Stamp::of(&input.path) {
             Ok(now) if now == entry.stamp => Ok(true),
             Ok(_) => Err(Hinted::error(
                 format!("{}: has changed since it was tagged", input.path.display()),
@@ -179,13 +149,12 @@ impl Partial {
         }
         let entry = Entry {
             path: hex(key(input)),
-            stamp: stamp(&input.path)?,
+            stamp: Stamp::of(&input.path)?,
             part: part.name,
             part_bytes: part.n_bytes,
             part_sha256: hex(&part.digest.finalize()),
         };
-        // One write per line: a kill leaves whole lines and at most one broken at the end.
-        self.journal.write_all(&json_line(&entry)?)?;
+        self.journal.append(&entry)?;
         self.finished.insert(key(input).to_vec(), entry);
         Ok(())
     }
@@ -239,34 +208,10 @@ impl Partial {
         format!("remove {} to start again", self.folder.display())
     }
 
-    fn read_journal(&mut self, settings: Settings) -> anyhow::Result<()> {
-        self.journal.rewind()?;
-        let mut reader = BufReader::new(&self.journal);
-        let mut whole = 0;
-        let mut lines: Vec<Vec<u8>> = Vec::new();
-        loop {
-            let mut line = Vec::new();
-            let n_bytes = reader.read_until(b'\n', &mut line)?;
-            if line.pop() != Some(b'\n') {
-                break;
-            }
-            whole += n_bytes as u64;
-            lines.push(line);
-        }
-        // What a kill left of the last line would otherwise become part of the next.
-        self.journal.set_len(whole)?;
-        let mut lines = lines.iter().enumerate();
-        let Some((_, first)) = lines.next() else {
-            let header = Header {
-                earmark_partial: FORMAT,
-                settings,
-            };
-            return Ok(self.journal.write_all(&json_line(&header)?)?);
-        };
-        self.check_header(first, &settings)?;
-        for (index, line) in lines {
-            let entry: Entry = serde_json::from_slice(line)
-                .with_context(|| format!("journal.jsonl:{}", index + 1))?;
+    fn take_in(&mut self, lines: &[Vec<u8>]) -> anyhow::Result<()> {
+        for (index, line) in lines.iter().enumerate() {
+            let entry: Entry =
+                serde_json::from_slice(line).with_context(|| self.journal.place(index))?;
             let number = entry
                 .part
                 .split('.')
@@ -275,34 +220,6 @@ impl Partial {
             self.n_parts = self.n_parts.max(number.map_or(0, |number| number + 1));
             if self.is_whole(&entry) {
                 self.finished.insert(unhex(&entry.path), entry);
-            }
-        }
-        Ok(())
-    }
-
-    fn check_header(&self, line: &[u8], settings: &Settings) -> anyhow::Result<()> {
-        let header: Header = serde_json::from_slice(line).map_err(|error| {
-            Hinted::error(format!("journal.jsonl:1: {error}"), self.start_again())
-        })?;
-        if header.earmark_partial != FORMAT {
-            return Err(Hinted::error(
-                format!(
-                    "its layout is version {}, this build reads {FORMAT}",
-                    header.earmark_partial
-                ),
-                self.start_again(),
-            ));
-        }
-        let null = serde_json::Value::Null;
-        let keys = header.settings.keys().chain(settings.keys());
-        for key in keys {
-            let before = header.settings.get(key).unwrap_or(&null);
-            let now = settings.get(key).unwrap_or(&null);
-            if before != now {
-                return Err(Hinted::error(
-                    format!("it was begun with {key} = {before}, this run has {now}"),
-                    format!("give the same options, or {}", self.start_again()),
-                ));
             }
         }
         Ok(())
@@ -337,38 +254,10 @@ fn key(input: &Input) -> &[u8] {
     input.path.as_os_str().as_encoded_bytes()
 }
 
-fn stamp(path: &Path) -> anyhow::Result<Stamp> {
-    let metadata = std::fs::metadata(path).with_context(|| path.display().to_string())?;
-    let since = metadata
-        .modified()?
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Ok(Stamp {
-        size: metadata.len(),
-        mtime_ns: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
-    })
-}
-
-fn json_line(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(value)?;
-    line.push(b'\n');
-    Ok(line)
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The bytes of a text of hexadecimal digits; what is none ends it.
-fn unhex(text: &str) -> Vec<u8> {
-    text.as_bytes()
-        .chunks_exact(2)
-        .map_while(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+
     use super::*;
 
     fn settings(top: u64) -> Settings {

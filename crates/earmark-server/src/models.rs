@@ -1,6 +1,6 @@
 //! The loaded bundles: each network is in memory once, however many taggers share it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use earmark::audio::{Channels, Limits};
 use earmark::bundle::{Bundle, Metadata};
@@ -16,7 +16,12 @@ pub struct Model {
     metadata: Metadata,
     sha256: String,
     runtime: Arc<dyn Runtime>,
+    /// The taggers that were asked for lately: front ends take memory, and requests are many.
+    taggers: Mutex<Vec<(Cutting, Limits, Arc<Tagger>)>>,
 }
+
+/// How many taggers are kept.
+const N_KEPT: usize = 8;
 
 /// How recordings are cut and mixed; what is not given is the bundle's.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -37,6 +42,7 @@ impl Model {
             metadata: bundle.metadata().clone(),
             sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
             runtime: Arc::from(runtime::load(bundle, choice)?),
+            taggers: Mutex::default(),
         };
         model.tagger(Cutting::default(), Limits::default())?;
         Ok(model)
@@ -48,7 +54,22 @@ impl Model {
     }
 
     /// A tagger over the one copy of the network.
-    pub(crate) fn tagger(&self, cutting: Cutting, limits: Limits) -> Result<Tagger> {
+    pub(crate) fn tagger(&self, cutting: Cutting, limits: Limits) -> Result<Arc<Tagger>> {
+        // Whole entries are added and removed.
+        let mut kept = self.taggers.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept.iter().find(|(c, l, _)| (*c, *l) == (cutting, limits));
+        if let Some((_, _, tagger)) = known {
+            return Ok(Arc::clone(tagger));
+        }
+        let tagger = Arc::new(self.new_tagger(cutting, limits)?);
+        if kept.len() == N_KEPT {
+            kept.remove(0);
+        }
+        kept.push((cutting, limits, Arc::clone(&tagger)));
+        Ok(tagger)
+    }
+
+    fn new_tagger(&self, cutting: Cutting, limits: Limits) -> Result<Tagger> {
         let options = TaggerOptions {
             window_secs: cutting.window_secs,
             hop_secs: cutting.hop_secs,

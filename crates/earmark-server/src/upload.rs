@@ -41,7 +41,9 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// Stores a request's recording.
 pub(crate) async fn spool(app: &App, request: Request) -> Result<Upload, Problem> {
-    check_length(app, &request)?;
+    if let Err(problem) = check_length(app, &request) {
+        return Err(refuse(request, problem).await);
+    }
     let file = tempfile::tempfile_in(app.uploads.path()).map_err(|e| Problem::storage(&e))?;
     let mut store = Store {
         file: tokio::fs::File::from_std(file),
@@ -172,6 +174,14 @@ async fn receive(app: &App, mut from: impl Pieces, to: &mut impl Take) -> Result
         }
     }
     Ok(())
+}
+
+/// Refuses an upload before any of it is stored; drops it for a while, as [`receive`] does.
+pub(crate) async fn refuse(request: Request, problem: Problem) -> Problem {
+    let mut body = request.into_body();
+    // A client that goes on for longer sees its connection closed.
+    let _ = tokio::time::timeout(DRAIN_TIME, drop_all(&mut body)).await;
+    problem
 }
 
 async fn drop_all(from: &mut impl Pieces) {

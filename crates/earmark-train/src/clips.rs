@@ -137,9 +137,55 @@ pub struct TrainingClips<'a> {
 }
 
 /// A clip on its way into a batch: samples or features, and the target.
-struct Made<T> {
-    data: T,
-    target: Vec<f32>,
+pub(crate) struct Made<T> {
+    pub(crate) data: T,
+    pub(crate) target: Vec<f32>,
+}
+
+/// Features and targets of a batch, each clip mixed with others of the batch where the settings mix
+/// features; `rng` is the stream of the clip at a position.
+pub(crate) fn mixed(
+    augmenter: &Augmenter,
+    made: &[Made<Features>],
+    rng: impl Fn(usize) -> ClipRng + Sync,
+) -> Result<Mixed> {
+    let first = made.first().map(|m| &m.data);
+    let shape = first.map_or([0; 3], |f| [f.n_channels, f.n_bands, f.n_frames]);
+    let others: Vec<Partner<'_>> = made
+        .iter()
+        .map(|m| Partner {
+            data: &m.data.data,
+            target: &m.target,
+        })
+        .collect();
+    let mixed: Vec<Made<Vec<f32>>> = made
+        .par_iter()
+        .enumerate()
+        .map(|(at, one)| {
+            let (mut data, mut target) = (one.data.data.clone(), one.target.clone());
+            let mixture = Mixture {
+                data: &mut data,
+                n_rows: shape[0] * shape[1],
+                target: &mut target,
+            };
+            let mut partners = others.as_slice();
+            augmenter.mix_features(mixture, &mut partners, &rng(at), &mut Scratch::default())?;
+            Ok(Made { data, target })
+        })
+        .collect::<Result<_>>()?;
+    let each = mixed.iter();
+    Ok(Mixed {
+        shape: [made.len(), shape[0], shape[1], shape[2]],
+        features: each.clone().flat_map(|m| m.data.iter().copied()).collect(),
+        targets: each.flat_map(|m| m.target.iter().copied()).collect(),
+    })
+}
+
+/// The numbers of a batch, see [`Batch`].
+pub(crate) struct Mixed {
+    pub(crate) shape: [usize; 4],
+    pub(crate) features: Vec<f32>,
+    pub(crate) targets: Vec<f32>,
 }
 
 impl<'a> TrainingClips<'a> {
@@ -292,15 +338,15 @@ impl<'a> TrainingClips<'a> {
 }
 
 impl TrainingClips<'_> {
-    /// The `[channel, band, frame]` that all features of a batch have.
-    fn common_shape(&self, clips: &[usize], made: &[Made<Features>]) -> Result<[usize; 3]> {
+    /// Refuses features of a batch that differ in size.
+    fn check_shapes(&self, clips: &[usize], made: &[Made<Features>]) -> Result<()> {
         let shape = made.first().map_or([0; 3], |first| first.data.shape());
         let odd = clips
             .iter()
             .zip(made)
             .find(|(_, m)| m.data.shape() != shape);
         match odd {
-            None => Ok(shape),
+            None => Ok(()),
             Some((&clip, m)) => Err(Error::Shape {
                 what: format!(
                     "{}: frames beside the other clips of a batch",
@@ -360,42 +406,12 @@ impl Batches for TrainingClips<'_> {
     /// Mixing of features draws its partners from the batch.
     fn batch(&self, epoch: usize, clips: &[usize]) -> Result<Batch> {
         let made = self.features(epoch, clips)?;
-        let shape = self.common_shape(clips, &made)?;
-        let others: Vec<Partner<'_>> = made
-            .iter()
-            .map(|m| Partner {
-                data: &m.data.data,
-                target: &m.target,
-            })
-            .collect();
-        let mixed: Vec<Made<Vec<f32>>> = clips
-            .par_iter()
-            .zip(&made)
-            .map(|(&clip, one)| {
-                let (mut data, mut target) = (one.data.data.clone(), one.target.clone());
-                let mixture = Mixture {
-                    data: &mut data,
-                    n_rows: shape[0] * shape[1],
-                    target: &mut target,
-                };
-                let rng = self.rng(epoch, clip, "");
-                let mut partners = others.as_slice();
-                self.augmenter.mix_features(
-                    mixture,
-                    &mut partners,
-                    &rng,
-                    &mut Scratch::default(),
-                )?;
-                Ok(Made { data, target })
-            })
-            .collect::<Result<_>>()?;
+        self.check_shapes(clips, &made)?;
+        let mixed = mixed(&self.augmenter, &made, |at| self.rng(epoch, clips[at], ""))?;
         Ok(Batch {
-            shape: [clips.len(), shape[0], shape[1], shape[2]],
-            features: mixed.iter().flat_map(|m| m.data.iter().copied()).collect(),
-            targets: mixed
-                .iter()
-                .flat_map(|m| m.target.iter().copied())
-                .collect(),
+            shape: mixed.shape,
+            features: mixed.features,
+            targets: mixed.targets,
             weights: clips.iter().map(|&clip| self.set.weight(clip)).collect(),
             names: clips
                 .iter()

@@ -11,6 +11,7 @@
 pub mod average;
 pub mod checkpoint;
 pub mod clips;
+pub mod compare;
 pub mod device;
 mod lbfgs;
 pub mod loss;

@@ -194,6 +194,15 @@ pub enum Error {
         name: String,
     },
 
+    /// A file is no index of embeddings, is damaged, or does not fit what is asked of it.
+    #[error("{name}: {reason}")]
+    Index {
+        /// The index's file name.
+        name: String,
+        /// What was found and what was expected.
+        reason: String,
+    },
+
     /// A bundle was written by a newer Earmark.
     #[error("{name}: bundle format version {found}, this build reads 1 to {newest}")]
     BundleVersion {

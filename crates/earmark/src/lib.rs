@@ -17,6 +17,7 @@ pub mod features;
 pub mod model;
 pub mod results;
 pub mod runtime;
+pub mod search;
 pub mod tagger;
 
 pub use error::{Error, Result};

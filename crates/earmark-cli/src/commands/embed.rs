@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::Outcome;
 use crate::errors::Hinted;
+use crate::journal::Settings;
 use crate::output::Format;
 use crate::printer::Printer;
 use crate::recordings::{RecordingArgs, Wish};
-use crate::resume::Settings;
 
 /// The arguments of `earmark embed`.
 #[derive(Debug, Args)]

@@ -6,12 +6,17 @@
 
 mod augment;
 pub(crate) mod bundle;
+mod compare;
 mod dataset;
 mod embed;
 mod evaluate;
+mod features;
+mod index;
+mod listen;
 #[cfg(feature = "serve")]
 mod review;
 mod score;
+mod search;
 #[cfg(feature = "serve")]
 mod serve;
 mod tag;
@@ -52,6 +57,8 @@ pub(crate) enum Command {
     Tag(Box<tag::TagArgs>),
     /// Write the network's embeddings of recordings.
     Embed(Box<embed::EmbedArgs>),
+    /// Write what a network would see of recordings: arrays, tables, pictures.
+    Features(Box<features::FeaturesArgs>),
     /// Hear and see what training will do to its clips.
     #[command(subcommand)]
     Augment(augment::AugmentCommand),
@@ -63,6 +70,12 @@ pub(crate) enum Command {
     Dataset(dataset::DatasetCommand),
     /// Judge a model on labelled clips: every figure, intervals, a page with plots.
     Evaluate(Box<evaluate::EvaluateArgs>),
+    /// Listen to a microphone or a stream: what begins and what stops, as it happens.
+    Listen(Box<listen::ListenArgs>),
+    /// Write the embeddings of a folder's sounds for `earmark search`.
+    Index(Box<index::IndexArgs>),
+    /// Find the sounds that are most like a sound.
+    Search(Box<search::SearchArgs>),
     /// Score a challenge submission against the truth.
     Score(score::ScoreArgs),
     /// Check and mend the labels of a data set, in the browser.
@@ -71,6 +84,8 @@ pub(crate) enum Command {
     /// Serve the web page and the HTTP API.
     #[cfg(feature = "serve")]
     Serve(Box<serve::ServeArgs>),
+    /// Compare representations of sound: train the same small network on each.
+    Compare(Box<compare::CompareArgs>),
     /// Train a tagger on labelled clips.
     Train(Box<train::TrainCommand>),
 }
@@ -81,15 +96,20 @@ impl Command {
         match self {
             Self::Tag(args) => tag::run(&args, printer),
             Self::Embed(args) => embed::run(&args, printer),
+            Self::Features(args) => features::run(&args, printer),
             Self::Augment(command) => command.run(printer),
             Self::Bundle(command) => command.run(printer),
             Self::Dataset(command) => command.run(printer),
             Self::Evaluate(args) => evaluate::run(&args, printer),
+            Self::Listen(args) => args.run(printer),
+            Self::Index(args) => args.run(printer),
+            Self::Search(args) => args.run(printer),
             Self::Score(args) => args.run(printer),
             #[cfg(feature = "serve")]
             Self::Review(args) => args.run(printer),
             #[cfg(feature = "serve")]
             Self::Serve(args) => args.run(printer),
+            Self::Compare(args) => args.run(printer),
             Self::Train(command) => command.run(printer),
         }
     }

@@ -10,7 +10,7 @@
 mod csv_table;
 mod json;
 mod labels;
-mod npy;
+pub(crate) mod npy;
 mod parquet_table;
 mod place;
 mod table;
@@ -20,9 +20,8 @@ use std::path::Path;
 use clap::ValueEnum;
 
 pub(crate) use earmark::results::{Row, Run, Subject, path_text};
-pub(crate) use place::{Layout, Outputs};
-
-use place::Destination;
+pub(crate) use parquet_table::properties as parquet_properties;
+pub(crate) use place::{Destination, Layout, Outputs};
 
 /// The format of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]

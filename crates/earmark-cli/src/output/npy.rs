@@ -12,7 +12,7 @@ use super::{Destination, Row, Run, Subject, Table, path_text};
 const SCHEMA: &str = "earmark-rows-1";
 
 /// The length of the header with everything before it: room for any shape, a multiple of 64.
-const HEADER_LEN: usize = 128;
+pub(crate) const HEADER_LEN: usize = 128;
 
 /// Writes version 1.0 of the format; the shape goes into the header at the end.
 pub(super) struct NpyTable {
@@ -46,7 +46,7 @@ impl NpyTable {
                 "schema",
             ])?;
         }
-        destination.write_all(&header(0, 0))?;
+        destination.write_all(&embeddings(0, 0))?;
         Ok(Self {
             destination,
             rows,
@@ -87,7 +87,7 @@ impl Table for NpyTable {
 
     fn finish(mut self: Box<Self>, _: &Run) -> anyhow::Result<()> {
         self.destination
-            .write_at_start(&header(self.n_rows, self.dim))?;
+            .write_at_start(&embeddings(self.n_rows, self.dim))?;
         self.destination.finish()?;
         match self.rows {
             Some(rows) => rows
@@ -99,12 +99,35 @@ impl Table for NpyTable {
     }
 }
 
-/// The header of an array `[n_rows, dim]` of little-endian `f32` in C order.
+/// The header of an array `[n_rows, dim]`.
+fn embeddings(n_rows: u64, dim: usize) -> Vec<u8> {
+    header("<f4", Order::LastFastest, &[n_rows, dim as u64])
+}
+
+/// Which index of an array runs fastest in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The last one, as in C.
+    LastFastest,
+    /// The first one, as in Fortran.
+    FirstFastest,
+}
+
+/// The header of an array of numbers of a `kind` such as `<f4`, little-endian `f32`.
 ///
 /// # Source
 /// `numpy.lib.format`, version 1.0: magic, version, length, a Python dictionary padded with spaces.
-fn header(n_rows: u64, dim: usize) -> Vec<u8> {
-    let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({n_rows}, {dim}), }}");
+pub(crate) fn header(kind: &str, order: Order, shape: &[u64]) -> Vec<u8> {
+    let order = match order {
+        Order::LastFastest => "False",
+        Order::FirstFastest => "True",
+    };
+    let mut lengths: String = shape.iter().map(|length| format!("{length}, ")).collect();
+    if shape.len() > 1 {
+        lengths.truncate(lengths.len() - 2);
+    }
+    let lengths = lengths.trim_end();
+    let text = format!("{{'descr': '{kind}', 'fortran_order': {order}, 'shape': ({lengths}), }}");
     let mut header = b"\x93NUMPY\x01\x00".to_vec();
     header.extend_from_slice(&((HEADER_LEN - 10) as u16).to_le_bytes());
     header.extend_from_slice(text.as_bytes());
@@ -119,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_header_is_what_numpy_writes() {
-        let header = header(3, 384);
+        let header = embeddings(3, 384);
         assert_eq!(header.len(), 128);
         assert_eq!(&header[..10], b"\x93NUMPY\x01\x00\x76\x00");
         let text = std::str::from_utf8(&header[10..]).unwrap();
@@ -128,5 +151,16 @@ mod tests {
             text.starts_with(dictionary) && text.ends_with(" \n"),
             "{text:?}"
         );
+    }
+    #[test]
+    fn shapes_are_python_tuples() {
+        let text = |shape: &[u64]| {
+            let header = header("<f8", Order::FirstFastest, shape);
+            String::from_utf8_lossy(&header[10..]).trim_end().to_owned()
+        };
+        let with = |shape| format!("{{'descr': '<f8', 'fortran_order': True, 'shape': {shape}, }}");
+        assert_eq!(text(&[]), with("()"));
+        assert_eq!(text(&[7]), with("(7,)"));
+        assert_eq!(text(&[1, 2, 3]), with("(1, 2, 3)"));
     }
 }

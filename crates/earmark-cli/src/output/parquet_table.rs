@@ -62,6 +62,22 @@ struct Tags {
     score: Float32Builder,
 }
 
+/// How all Parquet files of the program are written: Zstandard, with metadata, in groups of at most
+/// so many rows.
+pub(crate) fn properties(
+    metadata: &[(&str, &str)],
+    group_rows: usize,
+) -> anyhow::Result<WriterProperties> {
+    let pairs = metadata.iter();
+    let pairs = pairs.map(|(key, value)| KeyValue::new((*key).to_owned(), (*value).to_owned()));
+    Ok(WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+        .set_max_row_group_row_count(Some(group_rows))
+        .set_created_by(concat!("earmark ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_key_value_metadata(Some(pairs.collect()))
+        .build())
+}
+
 impl ParquetTable {
     /// A table of tags.
     pub(super) fn tags(destination: Destination, run: &Run) -> anyhow::Result<Self> {
@@ -89,22 +105,19 @@ impl ParquetTable {
         let Some(destination) = self.destination.take() else {
             return Ok(());
         };
-        let pair = |key: &str, value: &str| KeyValue::new(key.to_owned(), value.to_owned());
         let schema_name = match self.columns {
             Columns::Tags(_) => csv_table::SCHEMA,
             Columns::Embeddings(_) => EMBEDDINGS_SCHEMA,
         };
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
-            .set_max_row_group_row_count(Some(GROUP_ROWS))
-            .set_created_by(concat!("earmark ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_key_value_metadata(Some(vec![
-                pair("earmark.schema", schema_name),
-                pair("earmark.model", &run.model),
-                pair("earmark.model_sha256", &run.model_sha256),
-                pair("earmark.runtime", &run.runtime),
-            ]))
-            .build();
+        let properties = properties(
+            &[
+                ("earmark.schema", schema_name),
+                ("earmark.model", &run.model),
+                ("earmark.model_sha256", &run.model_sha256),
+                ("earmark.runtime", &run.runtime),
+            ],
+            GROUP_ROWS,
+        )?;
         let schema = Arc::new(self.schema());
         self.writer = Some(ArrowWriter::try_new(destination, schema, Some(properties))?);
         Ok(())

@@ -72,12 +72,12 @@ impl Destination {
     }
 
     /// Whether [`Destination::write_at_start`] works.
-    pub(super) fn can_seek(&self) -> bool {
+    pub(crate) fn can_seek(&self) -> bool {
         matches!(self.stream, Stream::File(..))
     }
 
     /// Overwrites the first bytes.
-    pub(super) fn write_at_start(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write_at_start(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.stream {
             Stream::File(writer, _) => {
                 writer.seek(SeekFrom::Start(0))?;
@@ -91,7 +91,7 @@ impl Destination {
     }
 
     /// Writes what is buffered and, for a file, gives it its name.
-    pub(super) fn finish(self) -> anyhow::Result<()> {
+    pub(crate) fn finish(self) -> anyhow::Result<()> {
         let Self { stream, name } = self;
         let done = match stream {
             Stream::Stdout(mut writer) => writer.flush(),

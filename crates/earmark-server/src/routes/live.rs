@@ -88,7 +88,7 @@ pub(super) async fn live(State(app): State<Shared>, request: Request) -> Result<
 /// What one client wants.
 struct Session {
     model: Arc<Model>,
-    tagger: Tagger,
+    tagger: Arc<Tagger>,
     selection: Selection,
     rate: u32,
     format: SampleFormat,

@@ -66,9 +66,15 @@ async fn answer(
     wanted: Wanted,
     form: Form,
 ) -> Result<Response, Problem> {
-    let params: HearParams = params::parse(request.uri())?;
-    let mut task = params.task(&app, wanted)?;
-    app.check_room()?;
+    let prepared = params::parse(request.uri()).and_then(|params: HearParams| {
+        let task = params.task(&app, wanted)?;
+        app.check_room()?;
+        Ok((params, task))
+    });
+    let (params, mut task) = match prepared {
+        Ok(prepared) => prepared,
+        Err(problem) => return Err(upload::refuse(request, problem).await),
+    };
     let upload = upload::spool(&app, request).await?;
     if let Some(name) = &upload.name {
         task.name.clone_from(name);

@@ -16,7 +16,7 @@ use crate::models::Model;
 /// A recording and what is wanted of it.
 pub(crate) struct Task {
     pub(crate) model: Arc<Model>,
-    pub(crate) tagger: Tagger,
+    pub(crate) tagger: Arc<Tagger>,
     pub(crate) content: Content,
     /// Whether each segment gives a row.
     pub(crate) timeline: bool,

@@ -61,11 +61,11 @@ impl RunDirectory {
         self.path.join("checkpoint.safetensors")
     }
 
-    pub(super) fn write_text(&self, name: &str, text: &str) -> Result<()> {
+    pub(crate) fn write_text(&self, name: &str, text: &str) -> Result<()> {
         write_atomically(&self.path.join(name), text.as_bytes())
     }
 
-    pub(super) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
+    pub(crate) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string_pretty(value).map_err(|error| Error::Config {
             key: name.to_owned(),
             found: error.to_string(),
@@ -150,7 +150,7 @@ impl RunDirectory {
         self.write_csv("classes.csv", &header, rows)
     }
 
-    fn write_csv(
+    pub(crate) fn write_csv(
         &self,
         name: &str,
         header: &[&str],

@@ -2,42 +2,42 @@
 
 use std::collections::BTreeSet;
 
-use earmark::dataset::{Folds, Manifest, Split, WaveformCache};
+use earmark::dataset::{Folds, Manifest, Split};
 use earmark::{Error, Result};
 
 use super::config::{DataConfig, FoldRule, Validate};
 
 /// One training run's share of the clips, as indices into the manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Division {
+pub(crate) struct Division {
     /// The fold, or `None` where the clips were not divided by folds.
-    pub(super) fold: Option<usize>,
-    pub(super) training: Vec<usize>,
-    pub(super) validation: Vec<usize>,
+    pub(crate) fold: Option<usize>,
+    pub(crate) training: Vec<usize>,
+    pub(crate) validation: Vec<usize>,
 }
 
 /// The divisions that a configuration asks for.
 #[derive(Debug, Clone)]
-pub(super) struct Divided {
-    pub(super) divisions: Vec<Division>,
+pub(crate) struct Divided {
+    pub(crate) divisions: Vec<Division>,
     /// The folds that they come from, if they come from folds.
-    pub(super) folds: Option<Folds>,
+    pub(crate) folds: Option<Folds>,
     /// Classes with too few sources to be on both sides: trained, and judged nowhere.
-    pub(super) unjudged: BTreeSet<usize>,
+    pub(crate) unjudged: BTreeSet<usize>,
 }
 
 /// Divides the clips as a configuration asks.
 ///
 /// # Errors
 /// [`earmark::Error::Dataset`] if the clips cannot be divided that way.
-pub(super) fn divide(
+pub(crate) fn divide(
     manifest: &Manifest,
     config: &DataConfig,
-    waveforms: &WaveformCache,
+    usable: &[usize],
     seed: u64,
     with_unlabelled: bool,
 ) -> Result<Divided> {
-    let usable: BTreeSet<usize> = waveforms.usable().into_iter().collect();
+    let usable: BTreeSet<usize> = usable.iter().copied().collect();
     // Clips whose labels nobody knows teach nothing without a teacher.
     let is_unlabelled = |at: &usize| {
         let clip = &manifest.clips[*at];

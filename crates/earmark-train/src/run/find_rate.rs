@@ -30,7 +30,7 @@ pub fn find_learning_rate(
     check(config, range)?;
     prepare(config, options, progress, observer, |ready, observer| {
         let division = &ready.divided.divisions[0];
-        let weights = class_weights(config, ready.fit.manifest, division);
+        let weights = class_weights(&config.train, ready.fit.manifest, division);
         let loss = Loss::new(ready.loss.clone(), weights)?;
         let found = ready.fit.range_test(division, &loss, range, observer)?;
         if let Some(test) = &found {

@@ -2,7 +2,7 @@
 
 pub mod config;
 mod directory;
-mod division;
+pub(crate) mod division;
 mod features;
 mod figures;
 mod find_rate;
@@ -28,6 +28,7 @@ use earmark::features::FrontEnd;
 use earmark::{Error, Result};
 use sha2::{Digest, Sha256};
 
+use config::DataConfig;
 pub use config::RunConfig;
 pub use directory::RunDirectory;
 pub use find_rate::find_learning_rate;
@@ -38,7 +39,7 @@ use crate::device::DeviceChoice;
 use crate::loss::{Loss, LossConfig};
 use crate::observer::Observer;
 use crate::teacher::Teacher;
-use crate::trainer::{ClassWeights, Scored};
+use crate::trainer::{ClassWeights, Scored, TrainConfig};
 use division::{Divided, Division};
 use fit::{Fit, Fitted};
 use start::Start;
@@ -104,7 +105,7 @@ fn prepare<T>(
 ) -> Result<T> {
     let start = Start::read(config)?;
     let device = options.device.open()?;
-    let (mut manifest, listed) = open_data(config)?;
+    let (mut manifest, listed) = open_data(&config.data)?;
     let architecture = start.architecture(manifest.vocabulary.len())?;
     let teacher = match &config.teacher {
         Some(teacher) => Some(Teacher::open(teacher, &start.front_end, &device)?),
@@ -124,7 +125,13 @@ fn prepare<T>(
     survey::bind_copies(&mut manifest, &audit);
     let seed = config.train.seed;
     let is_taught = config.teacher.is_some();
-    let divided = division::divide(&manifest, &config.data, &waveforms, seed, is_taught)?;
+    let divided = division::divide(
+        &manifest,
+        &config.data,
+        &waveforms.usable(),
+        seed,
+        is_taught,
+    )?;
     let survey = survey::survey(&manifest, listed, &audit, &divided);
     observer.surveyed(&survey);
     let noisy_weight = config.data.noisy_weight;
@@ -135,7 +142,7 @@ fn prepare<T>(
         &start.segment,
         noisy_weight,
     )?;
-    let loss = loss_config(config, &manifest);
+    let loss = loss_config(&config.train, &manifest);
     let embedded = match &start.frozen {
         Some(frozen) => Some(frozen.embed_all(&set, waveforms.usable(), progress)?),
         None => None,
@@ -183,7 +190,7 @@ fn train_all(
     observer.notice(&fit.announcement(divisions)?);
     let mut gathered = Gathered::new(directory);
     for division in divisions {
-        let weights = class_weights(fit.config, fit.manifest, division);
+        let weights = class_weights(&fit.config.train, fit.manifest, division);
         let loss = Loss::new(loss.clone(), weights)?;
         let folder = fit.folder(division, divisions.len(), &gathered.directory)?;
         if divisions.len() > 1 {
@@ -294,15 +301,15 @@ fn write_figures(
 
 /// Reads the data set without the clips that are not there and the classes that no clip has, and what
 /// its lists show to be wrong.
-fn open_data(config: &RunConfig) -> Result<(Manifest, Vec<Problem>)> {
-    let path = config.data.path.as_ref().ok_or_else(|| Error::Config {
+pub(crate) fn open_data(config: &DataConfig) -> Result<(Manifest, Vec<Problem>)> {
+    let path = config.path.as_ref().ok_or_else(|| Error::Config {
         key: "data.path".to_owned(),
         found: "nothing".to_owned(),
         expected: "must be the folder or table of the data set".to_owned(),
     })?;
     let options = ReadOptions {
-        layout: config.data.layout,
-        table: config.data.table.clone(),
+        layout: config.layout,
+        table: config.table.clone(),
         ..ReadOptions::default()
     };
     let mut manifest = Manifest::open_with(path, &options)?;
@@ -364,7 +371,7 @@ fn cache_folder(config: &RunConfig, options: &RunOptions) -> PathBuf {
 
 /// The configured loss, or the one that fits the labels: negatives and several labels a clip need
 /// scores that do not have to add up to one.
-fn loss_config(config: &RunConfig, manifest: &Manifest) -> LossConfig {
+pub(crate) fn loss_config(train: &TrainConfig, manifest: &Manifest) -> LossConfig {
     let has_negatives = manifest.clips.iter().any(Clip::is_negative);
     let plain = LossConfig::CrossEntropy {
         label_smoothing: 0.0,
@@ -376,11 +383,15 @@ fn loss_config(config: &RunConfig, manifest: &Manifest) -> LossConfig {
         true => binary,
         false => plain,
     };
-    config.train.loss.clone().unwrap_or(fitting)
+    train.loss.clone().unwrap_or(fitting)
 }
 
-fn class_weights(config: &RunConfig, manifest: &Manifest, division: &Division) -> Option<Vec<f64>> {
-    if config.train.class_weights == ClassWeights::Equal {
+pub(crate) fn class_weights(
+    train: &TrainConfig,
+    manifest: &Manifest,
+    division: &Division,
+) -> Option<Vec<f64>> {
+    if train.class_weights == ClassWeights::Equal {
         return None;
     }
     let n_classes = manifest.vocabulary.len();
@@ -397,7 +408,7 @@ fn class_weights(config: &RunConfig, manifest: &Manifest, division: &Division) -
 }
 
 /// The fingerprint of a run: a checkpoint of another one must not be continued.
-fn fingerprint(parts: &[&str]) -> String {
+pub(crate) fn fingerprint(parts: &[&str]) -> String {
     let mut digest = Sha256::new();
     for part in parts {
         digest.update((part.len() as u64).to_le_bytes());

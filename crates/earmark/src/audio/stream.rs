@@ -107,6 +107,9 @@ impl std::fmt::Debug for AudioStream {
 /// How many of the first bytes decide what a file is.
 const N_HEAD: usize = 64 * 1024;
 
+/// How many of them decide every case but MPEG audio behind leading junk.
+const N_SHORT_HEAD: usize = 4 * 1024;
+
 impl AudioStream {
     /// Opens a recording and reads its header.
     ///
@@ -121,10 +124,19 @@ impl AudioStream {
         let source = source.into();
         let name: Arc<str> = source.name().into();
         let mut reader = ByteReader::open(source, &options.limits)?;
-        let head = reader
-            .peek(N_HEAD)
-            .map_err(|error| read_error(&name, &reader.watch(), &options.limits, &error))?;
-        let Some(container) = container::looks_like_audio(&head) else {
+        let mut peek = |n| {
+            reader
+                .peek(n)
+                .map_err(|error| read_error(&name, &reader.watch(), &options.limits, &error))
+        };
+        // A live stream takes seconds to send all of the head, and the first bytes mostly do.
+        let mut head = peek(N_SHORT_HEAD)?;
+        let mut container = container::looks_like_audio(&head);
+        if container.is_none() {
+            head = peek(N_HEAD)?;
+            container = container::looks_like_audio(&head);
+        }
+        let Some(container) = container else {
             return Err(Error::NotAudio {
                 name: name.to_string(),
                 found: container::describe(&head),

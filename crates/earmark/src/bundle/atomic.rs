@@ -11,6 +11,14 @@ use crate::Result;
 /// # Errors
 /// [`crate::Error::Io`] with the path; what was at `path` before is then still there.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomically_with(path, |file| file.write_all(bytes))
+}
+
+/// Like [`write_atomically`] for what is too large to be in memory at once.
+pub(crate) fn write_atomically_with(
+    path: &Path,
+    write: impl FnOnce(&mut std::fs::File) -> std::io::Result<()>,
+) -> Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -19,7 +27,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         std::io::Error::new(error.kind(), format!("{}: {error}", path.display()))
     };
     let mut file = builder().tempfile_in(folder).map_err(named)?;
-    file.write_all(bytes).map_err(named)?;
+    write(file.as_file_mut()).map_err(named)?;
     file.as_file().sync_all().map_err(named)?;
     file.persist(path).map_err(|error| named(error.error))?;
     sync_folder(folder);

@@ -30,6 +30,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use atomic::write_atomically;
+pub(crate) use atomic::write_atomically_with;
 pub use cache::{Cache, CacheState, find_model};
 pub use card::Card;
 pub use container::OPSETS;

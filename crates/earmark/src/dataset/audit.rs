@@ -53,6 +53,20 @@ pub struct Durations {
     pub longest_secs: f64,
 }
 
+impl Durations {
+    /// From the lengths of clips in seconds, in any order; `None` for no clips.
+    pub fn of(mut secs: Vec<f64>) -> Option<Self> {
+        secs.sort_by(f64::total_cmp);
+        Some(Self {
+            n_clips: secs.len(),
+            total_secs: secs.iter().sum(),
+            shortest_secs: *secs.first()?,
+            median_secs: secs[(secs.len() - 1) / 2],
+            longest_secs: *secs.last()?,
+        })
+    }
+}
+
 /// Decodes every clip, in parallel on the current rayon pool.
 ///
 /// # Errors
@@ -169,20 +183,8 @@ fn hear(samples: &[f32], sample_rate: u32) -> Heard {
 impl Audit {
     /// How long the clips are; `None` if none could be decoded.
     pub fn durations(&self) -> Option<Durations> {
-        let mut secs: Vec<f64> = self
-            .clips
-            .iter()
-            .flatten()
-            .map(|heard| heard.duration_secs)
-            .collect();
-        secs.sort_by(f64::total_cmp);
-        Some(Durations {
-            n_clips: secs.len(),
-            total_secs: secs.iter().sum(),
-            shortest_secs: *secs.first()?,
-            median_secs: secs[(secs.len() - 1) / 2],
-            longest_secs: *secs.last()?,
-        })
+        let heard = self.clips.iter().flatten();
+        Durations::of(heard.map(|heard| heard.duration_secs).collect())
     }
 
     /// Clips with the same sound, each group with at least two, in the order of their first clips.

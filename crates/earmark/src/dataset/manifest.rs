@@ -143,8 +143,15 @@ impl Manifest {
         let exists = |clip: &Clip, folders: &mut BTreeMap<PathBuf, BTreeSet<PathBuf>>| {
             let parent = clip.path.parent().unwrap_or(Path::new("")).to_owned();
             let files = folders.entry(parent).or_insert_with_key(|folder| {
-                let entries = fs_err::read_dir(folder).into_iter().flatten().flatten();
-                entries.map(|entry| entry.path()).collect()
+                // The folder of a bare file name is the current one; its entries begin with `./`.
+                let here = match folder.as_os_str().is_empty() {
+                    true => Path::new("."),
+                    false => folder,
+                };
+                let entries = fs_err::read_dir(here).into_iter().flatten().flatten();
+                entries
+                    .map(|entry| folder.join(entry.file_name()))
+                    .collect()
             });
             files.contains(&clip.path)
         };

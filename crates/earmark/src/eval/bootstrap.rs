@@ -133,7 +133,7 @@ fn resampled(
 }
 
 /// What is drawn: single clips, or the clips of one source each.
-fn units(n_clips: usize, options: &BootstrapOptions<'_>) -> Result<Vec<Vec<usize>>> {
+pub(super) fn units(n_clips: usize, options: &BootstrapOptions<'_>) -> Result<Vec<Vec<usize>>> {
     if options.n_resamples == 0 {
         return Err(impossible("bootstrap.n_resamples", 0, "must be at least 1"));
     }
@@ -169,7 +169,7 @@ fn impossible(key: &str, found: impl ToString, expected: &str) -> Error {
     }
 }
 
-fn percentile_interval(estimate: f64, mut values: Vec<f64>, level: f64) -> Interval {
+pub(super) fn percentile_interval(estimate: f64, mut values: Vec<f64>, level: f64) -> Interval {
     values.sort_by(f64::total_cmp);
     let tail = (1.0 - level) / 2.0;
     match values.is_empty() {

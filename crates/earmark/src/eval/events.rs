@@ -111,16 +111,9 @@ impl SegmentMetrics {
         let n_classes = self.figures.per_class.len();
         check_events(annotated, n_classes)?;
         check_events(found, n_classes)?;
-        let n_segments = (duration_secs / self.segment_secs).ceil();
-        if !(0.0..=1e8).contains(&n_segments) {
-            return Err(Error::Config {
-                key: "duration_secs".to_owned(),
-                found: duration_secs.to_string(),
-                expected: "must give 0 to 100000000 segments".to_owned(),
-            });
-        }
-        let truth = self.roll(annotated, n_segments as usize);
-        let output = self.roll(found, n_segments as usize);
+        let n_segments = n_segments(duration_secs, self.segment_secs)?;
+        let truth = self.roll(annotated, n_segments);
+        let output = self.roll(found, n_segments);
         for (present, tagged) in truth
             .chunks_exact(n_classes)
             .zip(output.chunks_exact(n_classes))
@@ -149,9 +142,8 @@ impl SegmentMetrics {
         let n_classes = self.figures.per_class.len();
         let mut roll = vec![false; n_segments * n_classes];
         for event in events {
-            let first = (event.onset_secs / self.segment_secs).floor() as usize;
-            let end = ((event.offset_secs / self.segment_secs).ceil() as usize).min(n_segments);
-            for segment in first..end {
+            let times = (event.onset_secs, event.offset_secs);
+            for segment in covered(times, self.segment_secs, n_segments) {
                 roll[segment * n_classes + event.class] = true;
             }
         }
@@ -162,6 +154,30 @@ impl SegmentMetrics {
     pub fn figures(&self) -> &EventFigures {
         &self.figures
     }
+}
+
+/// The number of segments of a recording, the last of which may be shorter.
+pub(super) fn n_segments(duration_secs: f64, segment_secs: f64) -> Result<usize> {
+    let n_segments = (duration_secs / segment_secs).ceil();
+    if (0.0..=1e8).contains(&n_segments) {
+        return Ok(n_segments as usize);
+    }
+    Err(Error::Config {
+        key: "duration_secs".to_owned(),
+        found: duration_secs.to_string(),
+        expected: "must give 0 to 100000000 segments".to_owned(),
+    })
+}
+
+/// The segments that a stretch of time touches.
+pub(super) fn covered(
+    (onset_secs, offset_secs): (f64, f64),
+    segment_secs: f64,
+    n_segments: usize,
+) -> std::ops::Range<usize> {
+    let first = (onset_secs / segment_secs).floor() as usize;
+    let end = ((offset_secs / segment_secs).ceil() as usize).min(n_segments);
+    first.min(end)..end
 }
 
 /// How far a found event may be from an annotated one.

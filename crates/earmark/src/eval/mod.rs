@@ -3,7 +3,8 @@
 //! Scores are `[clip, class]` tables of `f32`, targets `[clip, class]` tables of `bool` or one class
 //! index per clip. Everything is computed in `f64` over the whole set at once: no figure here is an
 //! average over batches. Nothing here knows files, audio or class names; the challenge scorer
-//! ([`challenge`]) and the annotation readers ([`annotations`]) are the only parts that read text.
+//! ([`challenge`]), the annotation readers ([`annotations`]) and the map of their labels ([`label_map`])
+//! are the only parts that read text.
 //!
 //! How ties are treated:
 //!
@@ -20,10 +21,13 @@ pub mod bootstrap;
 pub mod calibration;
 pub mod challenge;
 pub mod confusion;
+pub mod detection;
 pub mod events;
 pub mod label_doubt;
+pub mod label_map;
 pub mod lwlrap;
 pub mod ranking;
+pub mod repeated;
 pub mod roc;
 pub mod summary;
 pub mod threshold;
@@ -34,6 +38,7 @@ pub use confusion::ConfusionMatrix;
 pub use label_doubt::{LabelDoubt, label_doubts};
 pub use lwlrap::{Lwlrap, lwlrap};
 pub use ranking::{accuracy, mean_average_precision_at, top_k_error};
+pub use repeated::{Comparison, compare};
 pub use roc::{d_prime, roc_auc};
 pub use summary::{ClassResult, Evaluation};
 pub use threshold::{BinaryCounts, best_f1_threshold};

@@ -26,6 +26,7 @@ mod loudness;
 mod matrix;
 mod mel;
 mod presets;
+mod scale;
 mod source;
 mod spectrogram;
 mod spectrogram_config;
@@ -48,6 +49,7 @@ pub use high_resolution::{
 pub(crate) use log_axis::nearest_bins;
 pub use mel::{MelBank, hz_from_mel, mel_from_hz};
 pub use presets::{PRESETS, Preset};
+pub use scale::ChannelScale;
 pub use spectrogram_config::{
     BinLabelling, BinValue, ClipReference, DecibelConfig, DecibelLaw, EdgeBins, EmptyBands,
     FirstSample, FrequencyAxis, LogAxisConfig, LogConfig, Loudness, MelConfig, MelNorm, MelScale,

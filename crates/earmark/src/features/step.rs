@@ -114,4 +114,7 @@ pub enum ResizeMethod {
     Nearest,
     /// In proportion from the two nearest cells of each axis.
     Linear,
+    /// The mean of all cells that a new one covers, each by the part that is covered: for making a
+    /// picture smaller without losing what lies between.
+    Area,
 }

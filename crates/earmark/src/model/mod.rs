@@ -30,6 +30,7 @@ pub mod import;
 mod named;
 pub mod parameter;
 pub mod parts;
+pub mod picture;
 pub mod resnet;
 pub mod shape;
 pub mod small;
@@ -41,6 +42,7 @@ pub use block::Block;
 pub use efficient_at::efficient_at;
 pub use named::{NAMES, named};
 pub use parameter::{Parameter, Role};
+pub use picture::picture_cnn;
 pub use shape::{Plan, Shape};
 pub use weights::{Tensor, Weights};
 

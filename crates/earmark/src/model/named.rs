@@ -4,6 +4,7 @@ use super::aux_attention::{self, aux_attention};
 use super::cnn::{Depth, cnn};
 use super::crnn::crnn;
 use super::efficient_at::{self, efficient_at_with};
+use super::picture::picture_cnn;
 use super::resnet::{Head, Kind, resnet};
 use super::{Architecture, Input, small};
 use crate::{Error, Result};
@@ -17,6 +18,7 @@ pub const NAMES: &[&str] = &[
     "resnext50",
     "aux-attention",
     "crnn",
+    "picture-cnn",
     "cnn-1d",
     "dcase-cnn",
     "dcase-mlp",
@@ -49,6 +51,7 @@ pub fn named(name: &str, input: Input, n_classes: usize) -> Result<Architecture>
             Ok(aux_attention(input, n_classes, &settings))
         }
         "crnn" => one_channel(crnn(32, 128, input.n_bands, n_classes)),
+        "picture-cnn" => Ok(picture_cnn(input, 16, 0.3, n_classes)),
         "cnn-1d" => Ok(small::cnn_1d(true, n_classes)),
         "dcase-cnn" => Ok(small::dcase_cnn(n_classes)),
         "dcase-mlp" => Ok(small::dcase_mlp(n_classes)),

@@ -15,10 +15,14 @@
 //! * [`Tagger::run`] does many recordings on many threads, one file per core, and spreads the
 //!   segments of a long one over all of them; results come in order and memory stays bounded.
 //! * [`Tagger::live`] scores sound as it happens.
-//! * [`Selection`] turns scores into [`Tag`]s, [`EventMerger`] tags into [`Event`]s.
+//! * [`HeardClips`] fits a calibration and thresholds to clips with known labels.
+//! * [`Selection`] turns scores into [`Tag`]s, [`EventMerger`] tags into [`Event`]s;
+//!   [`EventDetector`] does so live, once when a class begins and once when it stops.
 
 mod aggregate;
+mod calibrate;
 mod cutter;
+mod detector;
 mod events;
 mod live;
 mod recording;
@@ -39,6 +43,8 @@ use crate::{Error, Result};
 
 pub use crate::audio::Channels;
 pub use aggregate::ClipScores;
+pub use calibrate::{CalibrationKind, HeardClips, MIN_CLIPS};
+pub use detector::{Change, DetectorOptions, EventDetector};
 pub use events::{Event, EventMerger};
 pub use live::Live;
 pub use recording::{RecordingInfo, Segments};

@@ -128,6 +128,8 @@ pub struct Segments<'t> {
     collectors: Collectors,
     n_channels: u64,
     n_cut: u64,
+    /// The segment given last.
+    last: Option<CutSegment>,
     failed: bool,
 }
 
@@ -141,6 +143,7 @@ impl<'t> Segments<'t> {
             recording,
             n_channels: n_channels as u64,
             n_cut: 0,
+            last: None,
             failed: false,
         })
     }
@@ -156,6 +159,15 @@ impl<'t> Segments<'t> {
     /// What the recording says about itself.
     pub fn info(&self) -> RecordingInfo {
         self.recording.info()
+    }
+
+    /// The waveform of the segment given last, at the tagger's rate; empty before the first segment and
+    /// for one that was padded.
+    pub fn samples(&self) -> &[f32] {
+        match &self.last {
+            Some(cut) if cut.place.len == cut.samples.len() => &cut.samples,
+            _ => &[],
+        }
     }
 
     /// The clip's scores by channel, from the segments taken so far.
@@ -185,6 +197,7 @@ impl<'t> Segments<'t> {
             .map_err(|error| named(&self.recording.name, error))?;
         self.n_cut += 1;
         self.collectors.add(&segment);
+        self.last = Some(cut);
         Ok(Some(segment))
     }
 }

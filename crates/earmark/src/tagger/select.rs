@@ -101,6 +101,14 @@ impl Selection {
         Ok(self)
     }
 
+    /// The score from which on a class is tagged; `None` for one that never is.
+    ///
+    /// # Panics
+    /// When `class` is not below the number of classes.
+    pub fn threshold_of(&self, class: usize) -> Option<f32> {
+        self.wanted[class].then(|| self.thresholds[class])
+    }
+
     /// The tags of a row of scores `[class]`, the highest score first; equal scores in the order of
     /// the vocabulary.
     pub fn tags(&self, scores: &[f32]) -> Vec<Tag> {

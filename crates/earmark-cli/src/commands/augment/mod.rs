@@ -1,6 +1,5 @@
 //! `earmark augment`: hear and see what training will do to its clips.
 
-mod picture;
 mod preview;
 
 use clap::Subcommand;

@@ -14,8 +14,8 @@ use earmark::augment::{
 use earmark::features::{Features, FrontEnd, FrontEndConfig};
 use serde::Serialize;
 
-use super::picture;
 use crate::errors::Hinted;
+use crate::pictures::{Picture, Range};
 use crate::printer::Printer;
 
 /// What `--all` shows.
@@ -234,9 +234,13 @@ impl<'a> Preview<'a> {
         self.write_picture(name, &features)
     }
 
+    /// Draws the features before and after a change, one beside the other.
     fn write_picture(&self, name: &str, after: &Features) -> anyhow::Result<()> {
         let path = self.folder.join(format!("{name}.png"));
-        picture::write(&path, &self.features, after)
+        let range = Range::of(&self.front_end, 0)?.context("log-mels have a range")?;
+        let [before, after] =
+            [&self.features, after].map(|features| Picture::of_channel(features, 0, range));
+        Ok(fs_err::write(path, before.beside(&after).png()?)?)
     }
 
     /// Writes 32-bit float samples: what an augmentation drives beyond full scale stays as it is.

@@ -6,7 +6,7 @@ mod split;
 #[cfg(feature = "train")]
 pub(crate) use report::{class_table, duration_line, problem_lines};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use clap::{Args, Subcommand};
@@ -63,6 +63,11 @@ pub(crate) struct DatasetArgs {
 }
 
 impl DatasetArgs {
+    /// What the user named.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Reads the data set.
     pub(crate) fn open(&self) -> earmark::Result<Manifest> {
         let vocabulary = self

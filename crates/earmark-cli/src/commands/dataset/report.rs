@@ -163,30 +163,18 @@ impl InfoArgs {
 
 /// Durations as the headers say, without decoding.
 fn header_durations(manifest: &Manifest) -> Option<Durations> {
-    let mut secs: Vec<f64> = manifest
-        .clips
-        .par_iter()
-        .filter_map(|clip| {
-            let whole = || {
-                let stream =
-                    AudioStream::open(clip.path.as_path(), &OpenOptions::default()).ok()?;
-                stream.info().duration_secs
-            };
-            match clip.stretch_secs {
-                Some((start, end)) if end.is_finite() => Some(end - start),
-                Some((start, _)) => whole().map(|end| end - start),
-                None => whole(),
-            }
-        })
-        .collect();
-    secs.sort_by(f64::total_cmp);
-    Some(Durations {
-        n_clips: secs.len(),
-        total_secs: secs.iter().sum(),
-        shortest_secs: *secs.first()?,
-        median_secs: secs[(secs.len() - 1) / 2],
-        longest_secs: *secs.last()?,
-    })
+    let secs = manifest.clips.par_iter().filter_map(|clip| {
+        let whole = || {
+            let stream = AudioStream::open(clip.path.as_path(), &OpenOptions::default()).ok()?;
+            stream.info().duration_secs
+        };
+        match clip.stretch_secs {
+            Some((start, end)) if end.is_finite() => Some(end - start),
+            Some((start, _)) => whole().map(|end| end - start),
+            None => whole(),
+        }
+    });
+    Durations::of(secs.collect())
 }
 
 pub(crate) fn duration_line(durations: &Durations) -> String {

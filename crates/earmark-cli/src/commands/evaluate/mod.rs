@@ -1,8 +1,12 @@
-//! `earmark evaluate`: a bundle and labelled clips in; all figures, as text, JSON, CSV and a page, out.
+//! `earmark evaluate`: a bundle and labelled clips, or annotated recordings, in; all figures, as text,
+//! JSON, CSV and a page, out. On request the bundle again, calibrated and with thresholds.
 
-mod html;
+mod annotated;
+mod calibrate;
+mod clips;
 mod listen;
-mod picture;
+mod page;
+mod recordings;
 mod svg;
 mod text;
 mod worst;
@@ -12,22 +16,15 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use earmark::dataset::{Clip, Folds, Manifest, Split};
-use earmark::eval::{BootstrapOptions, Evaluation, Scores, Targets};
-use earmark::tagger::{Tagger, TaggerOptions};
+use earmark::bundle::{Bundle, Metadata, Thresholds};
 use serde::Serialize;
 
 use super::Outcome;
 use super::bundle::ModelStore;
 use super::dataset::DatasetArgs;
-use crate::errors::Hinted;
+use crate::model::RuntimeArg;
 use crate::printer::Printer;
-
-/// The threshold of classes for which the bundle has none.
-const DEFAULT_THRESHOLD: f32 = 0.5;
-
-/// A negative passes when no class scores this much.
-const NEGATIVE_LIMIT: f32 = 0.3;
+use crate::selection::FALLBACK;
 
 /// Which clips are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -68,7 +65,7 @@ pub(crate) struct EvaluateArgs {
     store: ModelStore,
 
     /// The clips to judge [default: the test split if it has labels, else the validation split,
-    /// else all].
+    /// else all; with --calibrate the validation split].
     #[arg(long, value_enum, conflicts_with = "fold")]
     part: Option<Part>,
 
@@ -80,6 +77,15 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, default_value_t = 5)]
     folds: usize,
 
+    /// Decide by this score for every class, from 0 to 1.
+    #[arg(long, value_name = "T")]
+    threshold: Option<f32>,
+
+    /// Decide by the score of each class in a file (TOML: `default` and `[classes]`; or CSV:
+    /// class,threshold) [default: the model's own, else 0.5].
+    #[arg(long, value_name = "FILE|bundle", conflicts_with = "threshold")]
+    thresholds: Option<PathBuf>,
+
     /// How the figures are written.
     #[arg(long, short, value_enum, default_value_t)]
     format: Format,
@@ -89,8 +95,12 @@ pub(crate) struct EvaluateArgs {
     report: Option<PathBuf>,
 
     /// Write every clip's scores.
-    #[arg(long, value_name = "CSV")]
+    #[arg(long, value_name = "CSV", conflicts_with = "annotations")]
     scores: Option<PathBuf>,
+
+    /// Write the precision-recall curves: class, threshold, precision, recall.
+    #[arg(long, value_name = "CSV")]
+    curves: Option<PathBuf>,
 
     /// A training run's folder, whose curves the page shows.
     #[arg(long, value_name = "DIR")]
@@ -111,250 +121,91 @@ pub(crate) struct EvaluateArgs {
     /// Number of threads [default: one per core].
     #[arg(long, short, value_name = "N")]
     jobs: Option<NonZeroUsize>,
+
+    /// What runs the network.
+    #[arg(long, value_enum, default_value = "auto")]
+    runtime: RuntimeArg,
+
+    #[command(flatten)]
+    fitting: calibrate::FittingArgs,
+
+    #[command(flatten)]
+    recordings: recordings::RecordingArgs,
 }
 
-/// How clips that hold none of the classes fared.
-#[derive(Debug, Serialize)]
-struct Negatives {
-    n_clips: usize,
-    /// The share of them in which no class scores 0.3.
-    share_quiet: f64,
-    /// The highest score in any of them.
-    highest_score: f32,
-}
+impl EvaluateArgs {
+    fn jobs(&self) -> NonZeroUsize {
+        self.jobs
+            .or(std::thread::available_parallelism().ok())
+            .unwrap_or(NonZeroUsize::MIN)
+    }
 
-/// Everything that is told.
-#[derive(Debug, Serialize)]
-struct Report {
-    model: String,
-    data: String,
-    part: String,
-    data_digest: String,
-    n_failed: usize,
-    classes: Vec<String>,
-    evaluation: Evaluation,
-    negatives: Option<Negatives>,
-}
-
-/// What was heard, clip by clip.
-struct Judged<'a> {
-    clips: Vec<&'a Clip>,
-    /// `[clip, class]`.
-    scores: Vec<f32>,
-    n_classes: usize,
-}
-
-impl Judged<'_> {
-    fn row(&self, clip: usize) -> &[f32] {
-        &self.scores[clip * self.n_classes..(clip + 1) * self.n_classes]
+    /// The thresholds that the user names, or the model's, as one per class.
+    fn per_class_thresholds(&self, metadata: &Metadata) -> anyhow::Result<Vec<f32>> {
+        let named = match (self.threshold, &self.thresholds) {
+            (Some(threshold), _) => Some(Thresholds {
+                default: Some(threshold),
+                ..Thresholds::default()
+            }),
+            (None, Some(path)) => crate::selection::read_thresholds(path)?,
+            (None, None) => None,
+        };
+        let thresholds = named.as_ref().unwrap_or(&metadata.thresholds);
+        Ok(thresholds.per_class(&metadata.vocabulary, FALLBACK)?)
     }
 }
 
 /// Runs `earmark evaluate`.
 pub(crate) fn run(args: &EvaluateArgs, printer: &Printer) -> anyhow::Result<Outcome> {
+    earmark::audio::silence_decoder_panics();
     let bundle = crate::model::open(Some(&args.model), &args.store)?;
-    let tagger = Tagger::from_bundle(&bundle, &TaggerOptions::default())?;
-    let mut manifest = args.dataset.open()?.in_vocabulary(tagger.vocabulary())?;
-    let missing = manifest.remove_missing();
-    if !missing.is_empty() {
-        printer.note(format!(
-            "{} listed files do not exist and are left out",
-            missing.len()
-        ));
-    }
-    let (part, chosen) = chosen(args, &manifest, printer)?;
-    let clips: Vec<&Clip> = chosen.iter().map(|at| &manifest.clips[*at]).collect();
-    let jobs = args
-        .jobs
-        .or(std::thread::available_parallelism().ok())
-        .unwrap_or(NonZeroUsize::MIN);
-    let heard = listen::listen(&tagger, &clips, jobs, printer)?;
-    if heard.stopped {
-        return Ok(Outcome::Interrupted);
-    }
-    let judged = Judged {
-        clips: heard.clips.iter().map(|at| clips[*at]).collect(),
-        scores: heard.scores,
-        n_classes: tagger.vocabulary().len(),
-    };
-    let (positives, negatives) = without_negatives(judged);
-    if positives.clips.is_empty() {
-        return Err(Hinted::error(
-            "no clip with a label could be heard",
-            "`earmark dataset check` says what is wrong with the clips",
-        ));
-    }
-    let report = Report {
-        model: args.model.display().to_string(),
-        data: manifest.root.display().to_string(),
-        part,
-        data_digest: manifest.digest(),
-        n_failed: heard.n_failed,
-        classes: tagger.vocabulary().names().map(str::to_owned).collect(),
-        evaluation: evaluation(args, &tagger, &positives)?,
-        negatives,
-    };
-    write(args, &tagger, &report, &positives, printer)?;
-    Ok(if heard.n_failed > 0 {
-        Outcome::SomeFailed
-    } else {
-        Outcome::Done
-    })
-}
-
-/// The clips to judge and what they are called.
-fn chosen(
-    args: &EvaluateArgs,
-    manifest: &Manifest,
-    printer: &Printer,
-) -> anyhow::Result<(String, Vec<usize>)> {
-    if let Some(fold) = args.fold {
-        let folds = Folds::automatic(manifest, args.folds, args.seed)?;
-        if fold >= folds.len() {
-            anyhow::bail!("--fold is {fold}, expected 0 to {}", folds.len() - 1);
-        }
-        return Ok((
-            format!("fold {fold} of {}", folds.len()),
-            folds.validation(fold),
-        ));
-    }
-    let in_split = |split: Split| (split.as_str().to_owned(), manifest.labelled_in(split));
-    let all = || {
-        (
-            "all clips".to_owned(),
-            manifest.labelled().map(|(at, _)| at).collect(),
-        )
-    };
-    let chosen = match args.part {
-        Some(Part::Test) => in_split(Split::Test),
-        Some(Part::Validation) => in_split(Split::Validation),
-        Some(Part::Train) => in_split(Split::Train),
-        Some(Part::All) => all(),
-        None => [Split::Test, Split::Validation]
-            .map(in_split)
-            .into_iter()
-            .find(|(_, clips)| !clips.is_empty())
-            .unwrap_or_else(|| {
-                printer.note("no test split: all clips are judged, also those trained on, if any");
-                all()
-            }),
-    };
-    match chosen.1.is_empty() {
-        true => anyhow::bail!(
-            "{}: no labelled clips in {}",
-            manifest.root.display(),
-            chosen.0
-        ),
-        false => Ok(chosen),
+    match &args.recordings.annotations {
+        Some(annotations) => recordings::run(args, annotations, &bundle, printer),
+        None => clips::run(args, &bundle, printer),
     }
 }
 
-/// Takes negatives out: they have no label to be found.
-fn without_negatives(judged: Judged<'_>) -> (Judged<'_>, Option<Negatives>) {
-    let mut kept = Judged {
-        clips: vec![],
-        scores: vec![],
-        n_classes: judged.n_classes,
-    };
-    let mut highest = Vec::new();
-    for (at, clip) in judged.clips.iter().enumerate() {
-        let row = judged.row(at);
-        if clip.is_negative() {
-            highest.push(row.iter().copied().fold(0.0_f32, f32::max));
-        } else {
-            kept.clips.push(clip);
-            kept.scores.extend_from_slice(row);
-        }
-    }
-    let quiet = highest
-        .iter()
-        .filter(|score| **score < NEGATIVE_LIMIT)
-        .count();
-    let negatives = (!highest.is_empty()).then(|| Negatives {
-        n_clips: highest.len(),
-        share_quiet: quiet as f64 / highest.len() as f64,
-        highest_score: highest.iter().copied().fold(0.0, f32::max),
-    });
-    (kept, negatives)
-}
-
-/// All figures. Sources are what the bootstrap draws, where the data set names them.
-fn evaluation(
-    args: &EvaluateArgs,
-    tagger: &Tagger,
-    judged: &Judged<'_>,
-) -> anyhow::Result<Evaluation> {
-    let mut ids = std::collections::BTreeMap::new();
-    let groups: Vec<usize> = judged
-        .clips
-        .iter()
-        .map(|clip| {
-            let next = ids.len();
-            *ids.entry(clip.source.as_deref().unwrap_or(&clip.name))
-                .or_insert(next)
-        })
-        .collect();
-    let options = BootstrapOptions {
-        n_resamples: args.resamples,
-        seed: args.seed,
-        groups: Some(&groups),
-        ..Default::default()
-    };
-    let scores = Scores::new(&judged.scores, judged.n_classes)?;
-    let labels: Vec<&[usize]> = judged
-        .clips
-        .iter()
-        .map(|clip| clip.labels.as_deref().unwrap_or_default())
-        .collect();
-    if labels.iter().all(|labels| labels.len() == 1) {
-        let labels: Vec<usize> = labels.iter().map(|labels| labels[0]).collect();
-        return Ok(Evaluation::single_label(scores, &labels, &options)?);
-    }
-    let mut targets = vec![false; judged.scores.len()];
-    for (row, labels) in targets.chunks_exact_mut(judged.n_classes).zip(&labels) {
-        labels.iter().for_each(|label| row[*label] = true);
-    }
-    let metadata = tagger.metadata();
-    let thresholds = metadata
-        .thresholds
-        .per_class(&metadata.vocabulary, DEFAULT_THRESHOLD)?;
-    let targets = Targets::new(&targets, judged.n_classes)?;
-    Ok(Evaluation::multi_label(
-        scores,
-        targets,
-        &thresholds,
-        &options,
-    )?)
-}
-
-/// Writes everything that was asked for.
-fn write(
-    args: &EvaluateArgs,
-    tagger: &Tagger,
-    report: &Report,
-    judged: &Judged<'_>,
+/// Writes figures to standard output in the format that is asked for.
+fn print(
+    format: Format,
+    report: &impl Serialize,
+    lines: impl FnOnce() -> Vec<String>,
+    table: impl FnOnce() -> anyhow::Result<Vec<u8>>,
     printer: &Printer,
 ) -> anyhow::Result<()> {
-    match args.format {
-        Format::Text => text::lines(report)
+    match format {
+        Format::Text => lines()
             .into_iter()
             .try_for_each(|line| printer.line(line))?,
         Format::Json => {
             printer.line(serde_json::to_string_pretty(report).context("writing JSON")?)?;
         }
-        Format::Csv => {
-            let table = text::class_csv(report)?;
-            std::io::Write::write_all(&mut Printer::stdout(), &table)?;
-        }
+        Format::Csv => std::io::Write::write_all(&mut Printer::stdout(), &table()?)?,
     }
-    if let Some(path) = &args.scores {
-        earmark::bundle::write_atomically(path, &text::scores_csv(report, judged)?)?;
-    }
-    if let Some(path) = &args.report {
-        let worst = worst::worst(tagger, judged, args.worst);
-        let page = html::page(report, &worst, args.run.as_deref())?;
-        earmark::bundle::write_atomically(path, page.as_bytes())?;
-        printer.note(format!("report: {}", path.display()));
-    }
+    Ok(())
+}
+
+/// Writes the bundle again with what was fitted, and says in its description on what.
+fn save_fitted(
+    bundle: &Bundle,
+    metadata: Metadata,
+    path: &std::path::Path,
+    on: &str,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    /// What begins the paragraph; a later fit replaces it.
+    const HEADING: &str = "## Fitted to data";
+    let before = metadata
+        .description
+        .split(HEADING)
+        .next()
+        .unwrap_or_default();
+    let description = format!("{}\n\n{HEADING}\n\n{on}\n", before.trim_end());
+    let metadata = Metadata {
+        description: description.trim_start().to_owned(),
+        ..metadata
+    };
+    bundle.with_metadata(metadata)?.save(path)?;
+    printer.note(format!("bundle: {}", path.display()));
     Ok(())
 }

@@ -1,17 +1,23 @@
 //! The clips that were judged worst, with a sound to play and a picture.
 
+use anyhow::Context as _;
 use earmark::audio::OpenOptions;
 use earmark::dataset::Clip;
 use earmark::features::{FrontEnd, FrontEndConfig};
 use earmark::tagger::Tagger;
 
-use super::{Judged, listen, picture};
+use super::clips::Judged;
+use crate::pictures::{Picture, Range, thinned};
+use crate::wav;
 
 /// The playable part of a clip in seconds.
 const PLAYED_SECS: usize = 5;
 
 /// The rate at which clips are played, in Hz.
 const PLAYED_RATE: u32 = 22_050;
+
+/// The widest picture in pixels; longer clips are thinned.
+const MAX_WIDTH: usize = 480;
 
 /// Classes shown per clip.
 const N_GUESSES: usize = 3;
@@ -92,9 +98,8 @@ fn media(tagger: &Tagger, clip: &Clip) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
         samples.truncate(PLAYED_SECS * sample_rate as usize);
         Ok(samples)
     };
-    let picture = picture::png(&front_end.compute(&at_rate(front_end.sample_rate())?)?)?;
-    Ok((
-        listen::integer_wav(&at_rate(PLAYED_RATE)?, PLAYED_RATE),
-        picture,
-    ))
+    let features = front_end.compute(&at_rate(front_end.sample_rate())?)?;
+    let range = Range::of(&front_end, 0)?.context("statistics make no picture")?;
+    let picture = Picture::of_channel(&thinned(&features, MAX_WIDTH), 0, range).png()?;
+    Ok((wav::integer(&at_rate(PLAYED_RATE)?, PLAYED_RATE), picture))
 }

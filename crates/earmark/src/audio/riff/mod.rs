@@ -24,6 +24,9 @@ use format::{Coding, WavFormat};
 /// The bytes read at once: a quarter of a megabyte, one or two seconds of most recordings.
 const BLOCK_BYTES: usize = 256 * 1024;
 
+/// The seconds read at once from a stream, which may be live: nobody is to wait for a block to fill.
+const STREAM_BLOCK_SECS: f64 = 0.05;
+
 /// Opens a file of the RIFF family.
 ///
 /// # Errors
@@ -58,8 +61,17 @@ pub(super) fn open(
         duration_secs: n_frames.map(|n| n as f64 / f64::from(format.sample_rate.max(1))),
         metadata: meta,
     };
+    let block_bytes = match reader.can_seek() {
+        true => BLOCK_BYTES,
+        false => {
+            let rate = f64::from(format.sample_rate);
+            let frames = (rate * STREAM_BLOCK_SECS) as usize;
+            frames.saturating_mul(format.block_align).min(BLOCK_BYTES)
+        }
+    };
     let decoder = RiffDecoder {
         name: Arc::clone(name),
+        block_bytes,
         watch: reader.watch(),
         reader,
         limits: options.limits,
@@ -99,6 +111,8 @@ struct RiffDecoder {
     /// Frames still to give out, where the `fact` chunk or the data length bounds them (ADPCM).
     frames_left: Option<u64>,
     n_read: u64,
+    /// How much is read at once.
+    block_bytes: usize,
     bytes: Vec<u8>,
 }
 
@@ -126,7 +140,7 @@ impl Decoder for RiffDecoder {
             return Ok(false);
         }
         let block = self.format.block_align;
-        let wanted = (BLOCK_BYTES / block).max(1) * block;
+        let wanted = (self.block_bytes / block).max(1) * block;
         let wanted = self.bytes_left.map_or(wanted, |left| {
             wanted.min(usize::try_from(left).unwrap_or(usize::MAX))
         });

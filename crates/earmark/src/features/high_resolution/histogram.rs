@@ -36,11 +36,19 @@ impl EnergyHistogram {
         }
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
-        let cells = self.energy.iter_mut().zip(&other.energy);
-        cells.for_each(|(sum, value)| *sum += value);
-        let cells = self.counts.iter_mut().zip(&other.counts);
-        cells.for_each(|(sum, value)| *sum += value);
+    /// Adds a histogram whose frame 0 is this one's frame `first`; frames outside are ignored.
+    pub(super) fn merge(&mut self, other: &Self, first: i64) {
+        let n_cells = self.energy.len() as i64;
+        let start = first * self.n_bands as i64;
+        let from = (-start).clamp(0, other.energy.len() as i64) as usize;
+        let to = (n_cells - start).clamp(from as i64, other.energy.len() as i64) as usize;
+        let at = (start + from as i64).clamp(0, n_cells) as usize;
+        let add = |sums: &mut [f64], values: &[f64]| {
+            let cells = sums[at..].iter_mut().zip(&values[from..to]);
+            cells.for_each(|(sum, value)| *sum += value);
+        };
+        add(&mut self.energy, &other.energy);
+        add(&mut self.counts, &other.counts);
     }
 
     /// Clears cells that few points fell into: fewer than the root of the largest count.

@@ -40,6 +40,31 @@ fn round_ties_even(x: f64) -> f64 {
     (x + SHIFT) - SHIFT
 }
 
+/// The part of a chunk that counts, in its own samples.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    /// The first sample that counts.
+    pub(super) from: usize,
+    /// The sample after the last one that counts.
+    pub(super) to: usize,
+    /// The first time, counted from 1, that lies within the clip.
+    pub(super) earliest: f64,
+    /// The time at which the clip is over.
+    pub(super) latest: f64,
+}
+
+impl Span {
+    /// All of a clip.
+    pub(super) fn whole(n_samples: usize) -> Self {
+        Self {
+            from: 0,
+            to: n_samples,
+            earliest: 1.0,
+            latest: n_samples as f64,
+        }
+    }
+}
+
 /// One transform of a scan line.
 pub(super) struct Transformed<'a, T> {
     /// The filtered clip.
@@ -52,7 +77,7 @@ pub(super) struct Transformed<'a, T> {
 
 /// Where the points of a scan line go.
 pub(super) struct Points {
-    n_samples: f64,
+    span: Span,
     /// The distance between the points of one transform, in samples.
     pub(super) stride: f64,
     /// The distance between the points of all transforms, in samples.
@@ -80,10 +105,10 @@ struct Point {
 
 impl Points {
     /// The points of a scan line at `f0` cycles per sample, one per sample.
-    pub(super) fn new(config: &HighResolutionConfig, f0: f64, sigma: f64, n_samples: f64) -> Self {
+    pub(super) fn new(config: &HighResolutionConfig, f0: f64, sigma: f64, span: Span) -> Self {
         let noct = f64::from(config.noct as f32);
         Self {
-            n_samples,
+            span,
             stride: 1.0,
             spacing: 1.0,
             tdeci: config.tdeci as f64,
@@ -96,14 +121,23 @@ impl Points {
         }
     }
 
-    /// The time in samples (from 1) and the band of a point, if it lies inside of the histogram.
+    /// The points of a transform that count: `first` is the time of its first point.
+    fn counting(&self, first: f64, n_points: usize) -> std::ops::Range<usize> {
+        let index = |sample: usize| {
+            let place = ((sample + 1) as f64 - first) / self.stride;
+            (place.ceil().max(0.0) as usize).min(n_points)
+        };
+        index(self.span.from)..index(self.span.to)
+    }
+
+    /// The band of a point at a time in samples (from 1), if it lies inside of the histogram.
     #[inline(always)]
     fn place(&self, time: f64, in_frequency: f64) -> Option<usize> {
         let relative = -in_frequency * self.relative_width;
         let inside = (relative > self.lowest)
             & (relative < self.highest)
-            & (time >= 1.0)
-            & (time < self.n_samples);
+            & (time >= self.span.earliest)
+            & (time < self.span.latest);
         if !inside {
             return None;
         }
@@ -188,6 +222,9 @@ impl<T: FftNum + Float> Collector<T> {
         let limit: T = number(MAX_DISPLACEMENT * MAX_DISPLACEMENT);
         let epsilon: T = number(EPSILON);
         let first = 1.0 + transform as f64 * points.spacing;
+        let counting = points.counting(first, xi.len());
+        let first = first + counting.start as f64 * points.stride;
+        let (xi, eta) = (&xi[counting.clone()], &eta[counting]);
         self.chosen.resize(BLOCK, 0);
         for (block, (xi, eta)) in xi.chunks(BLOCK).zip(eta.chunks(BLOCK)).enumerate() {
             let mut n_chosen = 0;
@@ -218,12 +255,16 @@ impl<T: FftNum + Float> Collector<T> {
         let Transformed { xi, eta, floor } = *transformed;
         let limit: T = number(MAX_DISPLACEMENT);
         let floor = floor.max(number(LEAST_ENERGY));
+        let counting = points.counting(1.0, xi.len());
         self.measure(xi, eta);
         self.chosen.resize(xi.len() + 1, 0);
         let mut n_chosen = 0;
-        for (i, (nearest, xi)) in self.nearest.iter().zip(xi).enumerate() {
+        let candidates = self.nearest[counting.clone()]
+            .iter()
+            .zip(&xi[counting.clone()]);
+        for (i, (nearest, xi)) in candidates.enumerate() {
             let counts = (*nearest < limit) & (xi.norm_sqr() >= floor);
-            self.chosen[n_chosen] = i as u32;
+            self.chosen[n_chosen] = (counting.start + i) as u32;
             n_chosen += usize::from(counts);
         }
         let chosen = &self.chosen[..n_chosen];

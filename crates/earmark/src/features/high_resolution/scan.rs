@@ -11,6 +11,8 @@
 //!    `z_j exp(2πi jb / N)`. They stay in the processor's cache and cost `N log M` instead of
 //!    `N log N`. Lengths without fitting divisors take one transform of length `N`.
 //! 4. Fast: `M` samples in place of `N`, at `M` twice `B`; every point stands for about `N / M`.
+//!
+//! Long clips are analysed chunk by chunk, see [`Chunks`].
 
 use rayon::prelude::*;
 use rustfft::num_complex::Complex;
@@ -19,9 +21,10 @@ use rustfft::{Fft, FftNum, FftPlanner};
 use std::sync::Arc;
 
 use super::HighResolutionConfig;
+use super::chunks::{Chunk, Chunks};
 use super::gaussian;
 use super::histogram::EnergyHistogram;
-use super::points::{Collector, Points, Transformed, number};
+use super::points::{Collector, Points, Span, Transformed, number};
 
 /// Half the width of an exact filter in standard deviations: beyond it `g` is below 1e-15.
 const EXACT_WIDTH: f64 = 8.5;
@@ -85,7 +88,16 @@ struct Sampling {
 
 /// The method as published.
 pub(super) fn exact(config: &HighResolutionConfig, channels: &[&[f32]]) -> EnergyHistogram {
-    let n_samples = channels[0].len();
+    let chunks = Chunks::of(config, channels[0].len(), EXACT_WIDTH);
+    exact_in(config, channels, &chunks)
+}
+
+fn exact_in(
+    config: &HighResolutionConfig,
+    channels: &[&[f32]],
+    chunks: &Chunks,
+) -> EnergyHistogram {
+    let n_samples = chunks.length();
     let divisors: Vec<usize> = (1..=n_samples)
         .filter(|d| n_samples.is_multiple_of(*d) && is_smooth(*d))
         .collect();
@@ -98,17 +110,22 @@ pub(super) fn exact(config: &HighResolutionConfig, channels: &[&[f32]]) -> Energ
             is_complete: true,
         }
     };
-    Scan::<f64>::new(config, n_samples, EXACT_WIDTH, sampling).run(channels)
+    Scan::<f64>::new(config, n_samples, EXACT_WIDTH, sampling).run(channels, chunks)
 }
 
 /// The band-limited approximation.
 pub(super) fn fast(config: &HighResolutionConfig, channels: &[&[f32]]) -> EnergyHistogram {
-    let n_samples = channels[0].len();
+    let chunks = Chunks::of(config, channels[0].len(), FAST_WIDTH);
+    fast_in(config, channels, &chunks)
+}
+
+fn fast_in(config: &HighResolutionConfig, channels: &[&[f32]], chunks: &Chunks) -> EnergyHistogram {
     let samples = channels.iter().flat_map(|channel| *channel);
     let peak = samples.fold(0.0, |peak: f32, x| peak.max(x.abs()));
     if peak == 0.0 {
-        return EnergyHistogram::new(config, n_samples);
+        return EnergyHistogram::new(config, channels[0].len());
     }
+    let n_samples = chunks.length();
     let least = FAST_SAMPLES_PER_FRAME * config.n_frames(n_samples);
     let sampling = |line: &Line| {
         let wished = (line.n_bins as f64 * FAST_OVERSAMPLING).ceil() as usize;
@@ -128,7 +145,7 @@ pub(super) fn fast(config: &HighResolutionConfig, channels: &[&[f32]]) -> Energy
         .collect();
     let normalised: Vec<&[f32]> = normalised.iter().map(Vec::as_slice).collect();
     let scan = Scan::<f32>::new(config, n_samples, FAST_WIDTH, sampling);
-    let mut histogram = scan.run(&normalised);
+    let mut histogram = scan.run(&normalised, chunks);
     let gain = f64::from(peak).powi(2);
     histogram
         .energy
@@ -148,7 +165,7 @@ fn is_smooth(mut length: usize) -> bool {
 }
 
 /// A length that is not below `length`, at most an eighth above it, and quick to transform.
-fn smooth_at_least(length: usize) -> usize {
+pub(super) fn smooth_at_least(length: usize) -> usize {
     let eighth = length.next_power_of_two() / 16;
     let eighths = [8, 9, 10, 12, 15, 16];
     let lengths = eighths.iter().map(|n| n * eighth);
@@ -158,7 +175,7 @@ fn smooth_at_least(length: usize) -> usize {
         .unwrap_or(length.next_power_of_two())
 }
 
-/// All scan lines over clips of one length.
+/// All scan lines over chunks of one length.
 struct Scan<'a, T: FftNum> {
     config: &'a HighResolutionConfig,
     n_samples: usize,
@@ -199,33 +216,61 @@ impl<'a, T: FftNum + Float> Scan<'a, T> {
         }
     }
 
-    fn run(&self, channels: &[&[f32]]) -> EnergyHistogram {
-        let spectra: Vec<_> = channels.iter().map(|samples| spectrum(samples)).collect();
-        let floor = self.energy_floor(&spectra);
-        let groups: Vec<EnergyHistogram> = self
-            .lines
-            .par_chunks(GROUP)
-            .map(|lines| {
-                let mut work = Worker::new(self, floor);
-                for (line, sampling, plan) in lines {
-                    for spectrum in &spectra {
-                        work.scan(line, *sampling, plan.as_ref(), spectrum);
-                    }
-                }
-                work.histogram
-            })
-            .collect();
-        let mut sum = EnergyHistogram::new(self.config, self.n_samples);
-        groups.iter().for_each(|group| sum.merge(group));
+    fn run(&self, channels: &[&[f32]], chunks: &Chunks) -> EnergyHistogram {
+        let n_samples = channels[0].len();
+        let spectra = |chunk: &Chunk| -> Vec<_> {
+            let samples = channels
+                .iter()
+                .map(|samples| chunks.samples(chunk, samples));
+            samples.map(|samples| spectrum(&samples)).collect()
+        };
+        let mut floor = 0.0;
+        if self.config.energy_floor > 0.0 {
+            for chunk in chunks.iter() {
+                floor = f64::max(floor, self.energy_floor(&spectra(&chunk)));
+            }
+        }
+        let mut sum = EnergyHistogram::new(self.config, n_samples);
+        for chunk in chunks.iter() {
+            self.add(&spectra(&chunk), chunk, floor, &mut sum);
+        }
         sum
+    }
+
+    /// Adds a chunk's points to a histogram of the clip. Only as many groups as there are threads
+    /// have a histogram at a time.
+    fn add(
+        &self,
+        spectra: &[Vec<Complex<f64>>],
+        chunk: Chunk,
+        floor: f64,
+        sum: &mut EnergyHistogram,
+    ) {
+        for lines in self
+            .lines
+            .chunks(GROUP * rayon::current_num_threads().max(1))
+        {
+            let groups: Vec<EnergyHistogram> = lines
+                .par_chunks(GROUP)
+                .map(|lines| {
+                    let mut work = Worker::new(self, floor, chunk.span);
+                    for (line, sampling, plan) in lines {
+                        for spectrum in spectra {
+                            work.scan(line, *sampling, plan.as_ref(), spectrum);
+                        }
+                    }
+                    work.histogram
+                })
+                .collect();
+            groups
+                .iter()
+                .for_each(|group| sum.merge(group, chunk.first_frame));
+        }
     }
 
     /// The energy below which a sample is ignored: a share of the largest on any scan line. That is
     /// bounded by the sum of the spectrum under the widest filter, which needs no second pass.
     fn energy_floor(&self, spectra: &[Vec<Complex<f64>>]) -> f64 {
-        if self.config.energy_floor == 0.0 {
-            return 0.0;
-        }
         let mut values = Vec::new();
         let mut strongest = 0.0_f64;
         for (line, ..) in &self.lines {
@@ -284,6 +329,7 @@ fn spectrum(samples: &[f32]) -> Vec<Complex<f64>> {
 struct Worker<'a, T: FftNum> {
     scan: &'a Scan<'a, T>,
     histogram: EnergyHistogram,
+    span: Span,
     floor: T,
     gaussian: Vec<f64>,
     /// The band of the filtered spectrum, turned from transform to transform.
@@ -297,9 +343,10 @@ struct Worker<'a, T: FftNum> {
 }
 
 impl<'a, T: FftNum + Float> Worker<'a, T> {
-    fn new(scan: &'a Scan<'a, T>, floor: f64) -> Self {
+    fn new(scan: &'a Scan<'a, T>, floor: f64, span: Span) -> Self {
         Self {
             scan,
+            span,
             histogram: EnergyHistogram::new(scan.config, scan.n_samples),
             floor: number(floor),
             gaussian: Vec::new(),
@@ -325,8 +372,7 @@ impl<'a, T: FftNum + Float> Worker<'a, T> {
         let n_points = sampling.length * sampling.n_transforms;
         let spacing = self.scan.n_samples as f64 / n_points as f64;
         let stride = spacing * sampling.n_transforms as f64;
-        let n_samples = self.scan.n_samples as f64;
-        let mut points = Points::new(self.scan.config, line.f0, line.sigma, n_samples);
+        let mut points = Points::new(self.scan.config, line.f0, line.sigma, self.span);
         (points.spacing, points.stride) = (spacing, stride);
         for transform in 0..sampling.n_transforms {
             if transform > 0 {
@@ -373,5 +419,63 @@ impl<'a, T: FftNum + Float> Worker<'a, T> {
         self.slope.clear();
         let slopes = (0..line.n_bins).map(|bin| number::<T>(-line.displacement(n_samples, bin)));
         self.slope.extend(slopes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A chirp, a steady tone, clicks and a little noise.
+    fn sound(n_samples: usize) -> Vec<f32> {
+        let mut state = 1_u32;
+        let sample = |n: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let noise = f64::from(state >> 8) / f64::from(1 << 24) - 0.5;
+            let t = n as f64;
+            let rate = 0.3 / n_samples as f64;
+            let chirp = (std::f64::consts::TAU * (0.03 + 0.5 * rate * t) * t).sin();
+            let click = if n % 7919 == 4000 { 3.0 } else { 0.0 };
+            (chirp + 0.5 * (0.9 * t).sin() + click + 0.01 * noise) as f32
+        };
+        (0..n_samples).map(sample).collect()
+    }
+
+    fn config(q: f64) -> HighResolutionConfig {
+        HighResolutionConfig {
+            tdeci: 100,
+            over: 4,
+            noct: 12.0,
+            minf: 0.02,
+            maxf: 0.45,
+            ..HighResolutionConfig::new(q)
+        }
+    }
+
+    fn relative_l1(found: &[f64], expected: &[f64]) -> f64 {
+        let pairs = found.iter().zip(expected);
+        let difference: f64 = pairs.map(|(a, b)| (a - b).abs()).sum();
+        difference / expected.iter().sum::<f64>()
+    }
+
+    #[test]
+    fn chunks_give_the_histogram_of_the_whole_clip() {
+        let samples = sound(40_013);
+        let channels: &[&[f32]] = &[&samples];
+        for q in [0.5, 2.0, 8.0] {
+            let config = config(q);
+            let whole = Chunks::whole(samples.len());
+            let chunks = |width| Chunks::of_length(&config, samples.len(), width, 16_384);
+            let exact = exact_in(&config, channels, &whole);
+            let found = exact_in(&config, channels, &chunks(EXACT_WIDTH));
+            assert!(chunks(EXACT_WIDTH).iter().count() > 2);
+            let error = relative_l1(&found.energy, &exact.energy);
+            assert!(error < 1e-4, "exact, q {q}: {error:e}");
+            let fast = fast_in(&config, channels, &whole);
+            let found = fast_in(&config, channels, &chunks(FAST_WIDTH));
+            let error = relative_l1(&found.energy, &fast.energy);
+            assert!(error < 0.02, "fast, q {q}: {error:e}");
+            assert_eq!(found.n_frames, 401);
+        }
     }
 }

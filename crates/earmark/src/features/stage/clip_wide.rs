@@ -1,9 +1,10 @@
 //! Changes that depend on all values of a clip.
 
+use super::resize::resize;
 use crate::Result;
 use crate::features::check;
 use crate::features::matrix::Matrix;
-use crate::features::step::{ResizeMethod, Step};
+use crate::features::step::Step;
 
 /// A change that depends on all values of the clip, or on its length.
 #[derive(Debug, Clone, Copy)]
@@ -199,45 +200,6 @@ fn fixed_frames(matrix: &Matrix, n_frames: usize, fill: f32) -> Matrix {
     out
 }
 
-/// Where a cell of the new picture takes its value from: two cells and the second's share.
-fn sources(n_old: usize, n_new: usize, method: ResizeMethod) -> Vec<(usize, usize, f32)> {
-    let last = n_old - 1;
-    let place = |i: usize| (i as f64 + 0.5) * n_old as f64 / n_new as f64;
-    let source = |i: usize| match method {
-        ResizeMethod::Nearest => {
-            let cell = (place(i).floor() as usize).min(last);
-            (cell, cell, 0.0)
-        }
-        ResizeMethod::Linear => {
-            let centre = (place(i) - 0.5).clamp(0.0, last as f64);
-            let below = centre.floor();
-            let cell = below as usize;
-            (cell, (cell + 1).min(last), (centre - below) as f32)
-        }
-    };
-    (0..n_new).map(source).collect()
-}
-
-fn resize(matrix: &Matrix, n_bands: usize, n_frames: usize, method: ResizeMethod) -> Matrix {
-    let mut out = Matrix::zeros(n_bands, n_frames);
-    if matrix.n_frames == 0 {
-        return out;
-    }
-    let of_frames = sources(matrix.n_frames, n_frames, method);
-    let of_bands = sources(matrix.n_bands, n_bands, method);
-    let mix = |a: f32, b: f32, share: f32| a + share * (b - a);
-    for (band, (low, high, band_share)) in of_bands.into_iter().enumerate() {
-        let (low, high) = (matrix.row(low), matrix.row(high));
-        let row = out.row_mut(band);
-        for (value, (left, right, share)) in row.iter_mut().zip(&of_frames) {
-            let below = mix(low[*left], low[*right], *share);
-            let above = mix(high[*left], high[*right], *share);
-            *value = mix(below, above, band_share);
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,23 +262,6 @@ mod tests {
             [1.0, 2.0, 9.0, 3.0, 4.0, 9.0]
         );
         assert_eq!(fixed_frames(&two, 1, 9.0).data, [1.0, 3.0]);
-    }
-
-    #[test]
-    fn a_picture_of_the_same_size_is_the_same() {
-        let picture = matrix(2, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        for method in [ResizeMethod::Nearest, ResizeMethod::Linear] {
-            assert_eq!(resize(&picture, 2, 3, method), picture);
-        }
-    }
-
-    #[test]
-    fn linear_resizing_lies_between_the_cells() {
-        let line = matrix(1, &[0.0, 10.0]);
-        let found = resize(&line, 1, 4, ResizeMethod::Linear);
-        assert_eq!(found.data, [0.0, 2.5, 7.5, 10.0]);
-        let found = resize(&line, 1, 4, ResizeMethod::Nearest);
-        assert_eq!(found.data, [0.0, 0.0, 10.0, 10.0]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod cepstrum;
 mod clip_wide;
 mod delta;
 mod pcen;
+mod resize;
 
 pub(crate) use clip_wide::ClipWide;
 
