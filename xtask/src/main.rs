@@ -6,7 +6,10 @@
 mod bench;
 mod browser;
 mod recordings;
+mod reference;
 mod server;
+mod sounds;
+mod stand_in;
 mod steps;
 mod tools;
 
@@ -24,6 +27,11 @@ usage: cargo xtask COMMAND
   bench server MODEL
           a hundred clients at the same time: latency, throughput, memory, counters (Linux)
   browser the page in Chromium; skipped where Node.js or Chromium is missing
+  reference [PREFIX [PROGRAM]]
+          every configuration of configs/reference whose name begins with PREFIX, end to end on a few
+          sounds: train, predict, score; minutes. PROGRAM instead of the release build
+  stand-in-2019 TABLES OUTPUT
+          FSDKaggle2019 at its full size with sounds made by code, from its two tables of labels
 ";
 
 fn main() -> ExitCode {
@@ -36,6 +44,10 @@ fn main() -> ExitCode {
         ["bench", "recordings", model] => recordings::run(model.as_ref()),
         ["bench", "server", model] => server::run(model.as_ref()),
         ["browser"] => browser::run(),
+        ["reference"] => reference::run("", None),
+        ["reference", prefix] => reference::run(prefix, None),
+        ["reference", prefix, program] => reference::run(prefix, Some(program.as_ref())),
+        ["stand-in-2019", tables, output] => stand_in::run(tables.as_ref(), output.as_ref()),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

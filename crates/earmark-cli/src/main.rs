@@ -19,6 +19,7 @@ mod resume;
 mod save_clips;
 mod selection;
 mod session;
+mod submission;
 mod wav;
 
 use std::process::ExitCode;

@@ -158,6 +158,7 @@ impl RecordingArgs {
             channels: self.channels.into(),
             limits: Limits::default(),
             truncated: self.truncated(),
+            positions: None,
         }
     }
 

@@ -8,6 +8,7 @@
 //! Validation cuts clips as the tagger does. Training takes one segment's length at a random place
 //! of a longer clip, unless the augmentation crops by itself.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use earmark::augment::{Augmenter, ClipRng, Mixture, Partner, Partners, Scratch};
@@ -99,6 +100,11 @@ impl<'a> ClipSet<'a> {
         }
     }
 
+    /// Whether nobody checked a clip's labels.
+    pub fn is_noisy(&self, clip: usize) -> bool {
+        self.manifest.clips[clip].quality == Quality::Noisy
+    }
+
     /// The features of a clip that fits into one segment.
     fn whole(&self, clip: usize) -> Result<Arc<Features>> {
         let slot = self.kept.as_ref().map(|kept| &kept[clip]);
@@ -134,6 +140,8 @@ pub struct TrainingClips<'a> {
     sampler: BatchSampler,
     augmenter: Augmenter,
     seed: u64,
+    /// Targets in place of the labels, by clip.
+    targets: BTreeMap<usize, Vec<f32>>,
 }
 
 /// A clip on its way into a batch: samples or features, and the target.
@@ -215,7 +223,18 @@ impl<'a> TrainingClips<'a> {
             set,
             clips,
             augmenter,
+            targets: BTreeMap::new(),
         })
+    }
+
+    /// The same clips, some of which learn other targets `[class]` than their labels.
+    pub fn with_targets(self, targets: BTreeMap<usize, Vec<f32>>) -> Self {
+        Self { targets, ..self }
+    }
+
+    fn target(&self, clip: usize) -> Vec<f32> {
+        let own = self.targets.get(&clip);
+        own.cloned().unwrap_or_else(|| self.set.target(clip))
     }
 
     /// Whether waveforms go into the front end as they are.
@@ -281,7 +300,7 @@ impl<'a> TrainingClips<'a> {
                         .features(&mut features, &rng, &mut Scratch::default())?;
                     Ok(Made {
                         data: features,
-                        target: self.set.target(clip),
+                        target: self.target(clip),
                     })
                 })
                 .collect();
@@ -310,7 +329,7 @@ impl<'a> TrainingClips<'a> {
     ) -> Result<Made<Features>> {
         let rng = self.rng(epoch, clip, "");
         let mut scratch = Scratch::default();
-        let mut target = self.set.target(clip);
+        let mut target = self.target(clip);
         self.fit(&mut samples, length, &rng);
         let mut partners = Drawn::new(
             |partner: usize| {
@@ -386,7 +405,7 @@ impl<F: FnMut(usize) -> Result<Vec<f32>>> Partners for Drawn<'_, F> {
     fn draw(&mut self, rng: &mut ClipRng) -> Result<Partner<'_>> {
         let clip = self.clips.clips[rng.index(self.clips.clips.len())];
         self.data = (self.make)(clip)?;
-        self.target = self.clips.set.target(clip);
+        self.target = self.clips.target(clip);
         Ok(Partner {
             data: &self.data,
             target: &self.target,
@@ -413,6 +432,7 @@ impl Batches for TrainingClips<'_> {
             features: mixed.features,
             targets: mixed.targets,
             weights: clips.iter().map(|&clip| self.set.weight(clip)).collect(),
+            is_noisy: clips.iter().map(|&clip| self.set.is_noisy(clip)).collect(),
             names: clips
                 .iter()
                 .map(|&c| self.set.manifest.clips[c].name.clone())

@@ -13,9 +13,9 @@ pub mod checkpoint;
 pub mod clips;
 pub mod compare;
 pub mod device;
-mod lbfgs;
 pub mod loss;
 pub mod network;
+pub mod noisy;
 pub mod observer;
 pub mod optimizer;
 pub mod probe;
@@ -23,6 +23,7 @@ pub mod range_test;
 pub mod run;
 pub mod schedule;
 pub mod source;
+pub mod sweep;
 pub mod teacher;
 pub mod trainer;
 

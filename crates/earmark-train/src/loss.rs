@@ -137,12 +137,7 @@ impl Loss {
         let rows = logits.chunks(n_classes).zip(targets.chunks(n_classes));
         for ((logits, targets), &weight) in rows.zip(clip_weights) {
             let weight = f64::from(weight);
-            let (loss, gradient) = match self.config {
-                LossConfig::CrossEntropy { label_smoothing } => {
-                    self.cross_entropy(logits, targets, label_smoothing)
-                }
-                _ => self.binary(logits, targets),
-            };
+            let (loss, gradient) = self.row(logits, targets);
             let scale = weight / n_clips as f64;
             value.per_clip.push(loss * weight);
             value
@@ -151,6 +146,16 @@ impl Loss {
         }
         value.mean = value.per_clip.iter().sum::<f64>() / n_clips.max(1) as f64;
         value
+    }
+
+    /// The loss of one clip, of weight 1, and its gradient.
+    pub(crate) fn row(&self, logits: &[f32], targets: &[f32]) -> (f64, Vec<f64>) {
+        match self.config {
+            LossConfig::CrossEntropy { label_smoothing } => {
+                self.cross_entropy(logits, targets, label_smoothing)
+            }
+            _ => self.binary(logits, targets),
+        }
     }
 
     fn class_weight(&self, class: usize) -> f64 {

@@ -9,8 +9,8 @@ use earmark::model::{Architecture, Block, Tensor, Weights};
 use earmark::{Error, Result};
 use rayon::prelude::*;
 
-use crate::lbfgs::{Limits, minimise};
 use crate::loss::Loss;
+use earmark::ensemble::lbfgs::{Limits, minimise};
 
 /// The name of the linear layer in a probed network.
 pub const LAYER: &str = "probe";

@@ -18,6 +18,8 @@ pub struct Batch {
     pub targets: Vec<f32>,
     /// `[batch]`: how much each clip counts, 1 for an ordinary one.
     pub weights: Vec<f32>,
+    /// `[batch]`: whether nobody checked the clip's labels.
+    pub is_noisy: Vec<bool>,
     /// The clips' names, for messages.
     pub names: Vec<String>,
 }

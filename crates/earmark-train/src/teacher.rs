@@ -306,6 +306,7 @@ mod tests {
             targets: vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0],
             // The second clip has no labels.
             weights: vec![1.0, 0.0],
+            is_noisy: vec![false; 2],
             names: vec!["a".to_owned(), "b".to_owned()],
         };
         let loss = Loss::new(

@@ -11,6 +11,7 @@ use earmark::model::block::Block;
 use earmark::model::cnn::{Depth, cnn};
 use earmark::model::crnn::crnn;
 use earmark::model::resnet::{Head, Kind, resnet};
+use earmark::model::small::Cnn1dHead;
 use earmark::model::{Architecture, Input, efficient_at, small};
 use earmark::runtime::{Batch, Graph, RuntimeChoice, load_graph};
 use earmark_train::network::{Network, Pass};
@@ -146,9 +147,15 @@ fn attention_and_recurrence_mean_the_same() {
 fn small_networks_mean_the_same() {
     assert_equal(&small::dcase_cnn(3), [2, 1, 64, 25]);
     assert_equal(&small::dcase_mlp(3), [2, 1, 64, 25]);
-    for hidden in [false, true] {
-        assert_equal(&small::cnn_1d(hidden, 3), [2, 1, 64, 50]);
+    for head in [Cnn1dHead::Plain, Cnn1dHead::Dropout, Cnn1dHead::Dense] {
+        assert_equal(&small::cnn_1d(head, 3), [2, 1, 64, 50]);
     }
+    let stereo = Input {
+        n_channels: 2,
+        n_bands: 64,
+        n_frames: None,
+    };
+    assert_equal(&small::strided_cnn(stereo, 3), [2, 2, 64, 50]);
 }
 
 #[test]

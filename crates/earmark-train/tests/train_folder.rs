@@ -130,3 +130,83 @@ fn a_folder_without_sounds_and_a_foreign_start_are_named() {
     let error = run(&foreign, &options, &(), &mut Silent).expect_err("no bundle");
     assert!(error.to_string().contains("text.onnx"), "{error}");
 }
+
+/// The layout of FSDKaggle2018: five tones of each class, the last three of them unchecked.
+fn write_challenge(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder.join("audio_train"))?;
+    let mut table = "fname,label,manually_verified\n".to_owned();
+    for (class, base) in [("low", 200.0f32), ("high", 3_000.0)] {
+        for clip in 0..5 {
+            let frequency = base * (1.0 + 0.05 * clip as f32);
+            let name = format!("{class}{clip}.wav");
+            write_wav(&folder.join("audio_train").join(&name), |t| {
+                0.5 * (TAU * frequency * t).sin()
+            });
+            table += &format!("{name},{class},{}\n", u8::from(clip < 2));
+        }
+    }
+    std::fs::write(folder.join("train.csv"), table)
+}
+
+const STAGES: &str = "[[stages]]\nclips = { kind = 'curated' }\ntrain = { epochs = 1 }\n\
+    [[stages]]\nclips = { kind = 'agreed', threshold = 0.0, max_per_class = 1 }\nrounds = 2\n\
+    train = { epochs = 1, learning_rate = 1e-4 }\n\
+    [[stages]]\nclips = { kind = 'noisy' }\npseudo_labels = 2.0\ntrain = { epochs = 1 }\n";
+
+#[test]
+fn stages_follow_each_other_and_an_interrupted_run_ends_the_same()
+-> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let sounds = folder.path().join("challenge");
+    write_challenge(&sounds)?;
+    let config = config(&sounds, STAGES);
+    let unbroken = train(folder.path(), &config, &mut Silent);
+    assert!(unbroken.is_complete);
+    let history = std::fs::read_to_string(unbroken.directory.path().join("history.csv"))?;
+    // A header, and one epoch of each of four trainings.
+    let epochs: Vec<&str> = history
+        .lines()
+        .filter_map(|row| row.split(',').next())
+        .collect();
+    assert_eq!(epochs, ["epoch", "1", "2", "3", "4"]);
+    let again = folder.path().join("again");
+    let broken = train(&again, &config, &mut OneEpoch);
+    assert!(!broken.is_complete);
+    let resumed = train(&again, &config, &mut Silent);
+    let scores = |result: &RunResult| std::fs::read(result.directory.path().join("scores.csv"));
+    assert_eq!(scores(&unbroken)?, scores(&resumed)?);
+    Ok(())
+}
+
+#[test]
+fn noisy_clips_have_losses_of_their_own() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let sounds = folder.path().join("challenge");
+    write_challenge(&sounds)?;
+    let plain = train(folder.path(), &config(&sounds, ""), &mut Silent);
+    let scores = |result: &RunResult| std::fs::read(result.directory.path().join("scores.csv"));
+    for method in [
+        "bootstrap = 0.5",
+        "lq = 0.7",
+        "mask_above = 0.1",
+        "own_head = true",
+    ] {
+        let place = folder.path().join(method);
+        let config = config(&sounds, &format!("[train.noisy]\n{method}\n"));
+        let result = train(&place, &config, &mut Silent);
+        assert!(result.is_complete, "{method}");
+        assert_ne!(scores(&result)?, scores(&plain)?, "{method}");
+        let bundle = Bundle::open(&result.bundles[0])?;
+        let classes: Vec<&str> = bundle.metadata().vocabulary.names().collect();
+        assert_eq!(classes, ["high", "low"]);
+    }
+    let text = format!("[train.noisy]\nown_head = true\n{STAGES}");
+    let error = RunConfig::parse("run.toml", &text, &[])
+        .err()
+        .map(|error| error.to_string());
+    assert_eq!(
+        error.as_deref(),
+        Some("stages is set, must be left out beside train.noisy.own_head")
+    );
+    Ok(())
+}

@@ -76,6 +76,7 @@ impl Batches for Tones {
             shape: [clips.len(), 1, N_BANDS, N_FRAMES],
             targets: clips.iter().flat_map(|&clip| Self::one_hot(clip)).collect(),
             weights: vec![1.0; clips.len()],
+            is_noisy: vec![false; clips.len()],
             names: clips.iter().map(|&clip| self.name(clip)).collect(),
         })
     }

@@ -44,6 +44,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// A recording without sound: a header and nothing behind it.
+    #[error("{name}: {what} without samples, expected at least 1")]
+    NoSamples {
+        /// The file's name, or the name given to a stream.
+        name: String,
+        /// What it is, such as "WAV file".
+        what: String,
+    },
+
     /// The recording ends before it should: a cut download, a recorder that lost power.
     #[error("{name}: stream ends after {found_secs:.3} s, {reason}")]
     Truncated {

@@ -71,7 +71,10 @@ fn largest_error(folder: &Path, name: &str, net: &Architecture) -> f64 {
 fn probabilities_are_those_of_the_originals() {
     let Some(folder) = shared() else { return };
     let networks = [
-        ("seed003_cnn_1d_dense_dropout", small::cnn_1d(true, 41)),
+        (
+            "seed003_cnn_1d_dense_dropout",
+            small::cnn_1d(small::Cnn1dHead::Dense, 41),
+        ),
         ("dcase_cnn", small::dcase_cnn(41)),
     ];
     for (name, network) in networks {

@@ -5,6 +5,7 @@
 //! [`Printer::failure`] and counted in [`Outcome::SomeFailed`].
 
 mod augment;
+mod blend;
 pub(crate) mod bundle;
 mod compare;
 mod dataset;
@@ -13,12 +14,14 @@ mod evaluate;
 mod features;
 mod index;
 mod listen;
+mod predict;
 #[cfg(feature = "serve")]
 mod review;
 mod score;
 mod search;
 #[cfg(feature = "serve")]
 mod serve;
+mod sweep;
 mod tag;
 mod train;
 
@@ -76,6 +79,10 @@ pub(crate) enum Command {
     Index(Box<index::IndexArgs>),
     /// Find the sounds that are most like a sound.
     Search(Box<search::SearchArgs>),
+    /// Write a challenge submission: the scores of one or several models for a folder of clips.
+    Predict(Box<predict::PredictArgs>),
+    /// Blend the scores of several models, with fixed weights or by stacking.
+    Blend(Box<blend::BlendArgs>),
     /// Score a challenge submission against the truth.
     Score(score::ScoreArgs),
     /// Check and mend the labels of a data set, in the browser.
@@ -86,6 +93,8 @@ pub(crate) enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Compare representations of sound: train the same small network on each.
     Compare(Box<compare::CompareArgs>),
+    /// Train one configuration with many settings and compare them in a table.
+    Sweep(Box<sweep::SweepArgs>),
     /// Train a tagger on labelled clips.
     Train(Box<train::TrainCommand>),
 }
@@ -104,12 +113,15 @@ impl Command {
             Self::Listen(args) => args.run(printer),
             Self::Index(args) => args.run(printer),
             Self::Search(args) => args.run(printer),
+            Self::Predict(args) => predict::run(&args, printer),
+            Self::Blend(args) => blend::run(&args, printer),
             Self::Score(args) => args.run(printer),
             #[cfg(feature = "serve")]
             Self::Review(args) => args.run(printer),
             #[cfg(feature = "serve")]
             Self::Serve(args) => args.run(printer),
             Self::Compare(args) => args.run(printer),
+            Self::Sweep(args) => args.run(printer),
             Self::Train(command) => command.run(printer),
         }
     }

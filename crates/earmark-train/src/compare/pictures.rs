@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use earmark::augment::{Augmenter, ClipRng, Scratch};
-use earmark::dataset::{BatchSampler, FeatureCache, Manifest, SamplerConfig};
+use earmark::dataset::{BatchSampler, FeatureCache, Manifest, Quality, SamplerConfig};
 use earmark::features::Features;
 use earmark::{Error, Result};
 
@@ -214,6 +214,10 @@ impl Batches for TrainingPictures<'_> {
             features: mixed.features,
             targets: mixed.targets,
             weights: clips.iter().map(|at| clip(at).weight).collect(),
+            is_noisy: clips
+                .iter()
+                .map(|at| clip(at).quality == Quality::Noisy)
+                .collect(),
             names: clips.iter().map(|at| clip(at).name.clone()).collect(),
         })
     }

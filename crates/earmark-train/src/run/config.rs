@@ -11,6 +11,8 @@ use earmark::features::FrontEndConfig;
 use earmark::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use super::stages::StageConfig;
+use crate::noisy::NoisyConfig;
 use crate::teacher::TeacherConfig;
 use crate::trainer::{Scope, TrainConfig};
 
@@ -32,6 +34,9 @@ pub struct RunConfig {
     pub teacher: Option<TeacherConfig>,
     /// How it is trained.
     pub train: TrainConfig,
+    /// Trainings that follow each other, each from the result of the one before; left out, one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageConfig>,
     /// What the bundle says of itself.
     pub bundle: Card,
 }
@@ -117,8 +122,9 @@ pub struct ModelConfig {
     /// The network's name, such as `mn04` or `cnn10` ([`earmark::model::NAMES`]); left out, that of
     /// the bundle to start from, or `mn04`.
     pub architecture: Option<String>,
-    /// A bundle to start from: its weights, front end and segments. A layer of another size, as the
-    /// last one of other classes, starts at random.
+    /// A bundle to start from: its weights, front end and segments. Or the weights of another program
+    /// (PyTorch, safetensors, npz), whose names are those of `architecture`'s parameters. A layer of
+    /// another size, as the last one of other classes, starts at random.
     pub init: Option<PathBuf>,
     /// A head on another program's frozen graph (`train.scope = "head"`): values in its hidden layer,
     /// 0 for none; left out, 256.
@@ -257,6 +263,7 @@ impl RunConfig {
                 expected: "train.scope must be `all` or `head` to learn from a teacher".to_owned(),
             });
         }
+        self.check_stages(is_probe)?;
         let weight = self.data.noisy_weight;
         if !(weight >= 0.0 && weight.is_finite()) {
             return Err(Error::Config {
@@ -284,6 +291,49 @@ fn suggested(message: &str) -> String {
     match nearest(found, words) {
         Some(near) => format!("{line}; did you mean `{near}`?"),
         None => line,
+    }
+}
+
+impl RunConfig {
+    /// Whether stages and the methods for noisy labels go with the other settings.
+    fn check_stages(&self, is_probe: bool) -> Result<()> {
+        for (index, stage) in self.stages.iter().enumerate() {
+            stage.settings(index, &self.train)?;
+        }
+        let noisy = &self.train.noisy;
+        let has_teacher = self.teacher.is_some();
+        let conflicts = [
+            ("stages", !self.stages.is_empty(), has_teacher, "a teacher"),
+            (
+                "stages",
+                !self.stages.is_empty(),
+                noisy.own_head,
+                "train.noisy.own_head",
+            ),
+            (
+                "train.noisy",
+                *noisy != NoisyConfig::default(),
+                has_teacher,
+                "a teacher",
+            ),
+            (
+                "train.noisy",
+                *noisy != NoisyConfig::default(),
+                is_probe,
+                "a probe",
+            ),
+        ];
+        match conflicts
+            .into_iter()
+            .find(|(_, is_set, is_other, _)| *is_set && *is_other)
+        {
+            None => Ok(()),
+            Some((key, _, _, other)) => Err(Error::Config {
+                key: key.to_owned(),
+                found: "set".to_owned(),
+                expected: format!("must be left out beside {other}"),
+            }),
+        }
     }
 }
 

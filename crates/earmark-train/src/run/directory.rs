@@ -56,9 +56,12 @@ impl RunDirectory {
         self.path.join("model.onnx")
     }
 
-    /// The checkpoint that the run continues from.
-    pub fn checkpoint(&self) -> PathBuf {
-        self.path.join("checkpoint.safetensors")
+    /// The checkpoint that the run continues from; each stage has one of its own.
+    pub fn checkpoint(&self, stage: u64) -> PathBuf {
+        self.path.join(match stage {
+            0 => "checkpoint.safetensors".to_owned(),
+            stage => format!("checkpoint-{stage}.safetensors"),
+        })
     }
 
     pub(crate) fn write_text(&self, name: &str, text: &str) -> Result<()> {

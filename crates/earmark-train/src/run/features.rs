@@ -126,7 +126,7 @@ pub(super) fn named(name: &str, front_end: &FrontEnd, n_classes: usize) -> Resul
 /// was made for these.
 fn usual_preset(name: &str) -> Option<&'static str> {
     match name {
-        "cnn-1d" => Some("conv1d-mel"),
+        "cnn-1d" | "cnn-1d-plain" | "cnn-1d-dropout" => Some("conv1d-mel"),
         "dcase-cnn" | "dcase-mlp" => Some("dcase2018-baseline"),
         "waveform-cnn" | "waveform-flat" | "waveform-gru" => Some("keras-waveform"),
         "waveform-cnn-normed" => Some("esp-waveform"),

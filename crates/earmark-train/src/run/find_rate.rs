@@ -1,5 +1,7 @@
 //! The learning-rate finder over a configuration's own clips, network, loss and optimizer.
 
+use std::collections::BTreeMap;
+
 use earmark::dataset::Progress;
 use earmark::{Error, Result};
 
@@ -115,7 +117,7 @@ impl Fit<'_> {
             _ => self.fresh(observer)?,
         };
         let teacher = self.teacher(division)?;
-        let all = self.batches(division)?;
+        let all = self.batches(&division.training, own, None, BTreeMap::new())?;
         let batches = Few {
             inner: &*all,
             n_batches: range.n_steps * own.accumulate,

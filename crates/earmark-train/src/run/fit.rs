@@ -1,19 +1,20 @@
 //! One division's training: a probe, a head or a whole network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::Device;
 use earmark::Result;
-use earmark::augment::Augmenter;
+use earmark::augment::{AugmentConfig, Augmenter};
 
 use earmark::bundle::{Activation, Bundle, Metadata, Origin, Provenance, Task, onnx};
-use earmark::dataset::{Manifest, SamplerConfig};
+use earmark::dataset::{Manifest, Quality, SamplerConfig};
 use earmark::model::{Architecture, Weights};
 
 use super::config::RunConfig;
 use super::directory::RunDirectory;
 use super::division::Division;
 use super::frozen::{Embedded as Embeddings, EmbeddedBatches, EmbeddedExamples};
+use super::stages::{self, Chosen, Knowledge, StageClips, StageConfig, worst_classes};
 use super::start::Start;
 use super::{figures, fingerprint};
 use crate::checkpoint::CheckpointFile;
@@ -24,7 +25,7 @@ use crate::observer::{EpochReport, Observer};
 use crate::probe::{self, Embedded, Probe};
 use crate::source::{Batches, Examples};
 use crate::teacher::Teacher;
-use crate::trainer::{self, Material, Scope, Scored, Trainer};
+use crate::trainer::{self, Material, Scope, Scored, TrainConfig, Trainer};
 
 /// The penalty on a probe's weights if the configuration names none: scikit-learn's default.
 const PROBE_L2: f64 = 1.0;
@@ -39,6 +40,8 @@ pub(super) struct Fit<'a> {
     pub(super) device: Device,
     pub(super) teacher: Option<Teacher>,
     pub(super) augmenter: Augmenter,
+    /// Backgrounds and impulse responses, for the augmentation of stages.
+    pub(super) sounds: earmark::augment::Material,
     /// The clips' embeddings, where another program's frozen graph computes them.
     pub(super) embedded: Option<Embeddings>,
     pub(super) is_single_label: bool,
@@ -49,6 +52,15 @@ pub(super) struct Fitted {
     pub(super) network: Network,
     pub(super) history: Vec<EpochReport>,
     pub(super) is_complete: bool,
+}
+
+/// One training of a run.
+struct Stage<'a> {
+    /// Counted over all stages and rounds from 0.
+    number: u64,
+    settings: &'a TrainConfig,
+    augment: Option<&'a AugmentConfig>,
+    training: Chosen,
 }
 
 impl Fit<'_> {
@@ -79,7 +91,12 @@ impl Fit<'_> {
 
     /// The network as training finds it.
     pub(super) fn fresh(&self, observer: &mut dyn Observer) -> Result<Network> {
-        let n_guided = self.teacher.as_ref().map_or(0, Teacher::n_outputs);
+        let n_guided = match &self.teacher {
+            Some(teacher) => teacher.n_outputs(),
+            // The outputs that learn from noisy clips.
+            None if self.config.train.noisy.own_head => self.architecture.n_classes,
+            None => 0,
+        };
         let architecture = match n_guided {
             0 => self.architecture.clone(),
             _ => groups::with_classes(&self.architecture, self.architecture.n_classes + n_guided),
@@ -92,17 +109,115 @@ impl Fit<'_> {
         Ok(network)
     }
 
+    /// Trains in the run's stages, or in one.
     fn fit_network(
         &self,
-        network: Network,
+        mut network: Network,
         division: &Division,
         loss: &Loss,
         folder: &RunDirectory,
         observer: &mut dyn Observer,
     ) -> Result<Fitted> {
-        let train = &self.config.train;
+        let whole = [StageConfig::default()];
+        let stages = match self.config.stages.as_slice() {
+            [] => &whole[..],
+            stages => stages,
+        };
+        let mut history: Vec<EpochReport> = Vec::new();
+        let mut number = 0;
+        for (index, stage) in stages.iter().enumerate() {
+            for _ in 0..stage.rounds() {
+                let training = self.stage_training(stage, &network, division, loss)?;
+                let mut settings = stage.settings(index, &self.config.train)?;
+                settings.seed = settings.seed.wrapping_add(number);
+                if self.config.stages.len() > 1 || stage.rounds() > 1 {
+                    observer.notice(&format!(
+                        "stage {} of {}: {} clips, {} epochs",
+                        index + 1,
+                        stages.len(),
+                        training.clips.len(),
+                        settings.epochs
+                    ));
+                }
+                let stage = Stage {
+                    number,
+                    settings: &settings,
+                    augment: stage.augment.as_ref(),
+                    training,
+                };
+                let fitted = self.fit_stage(network, stage, division, loss, folder, observer)?;
+                let n_before = history.len();
+                history.extend(fitted.history.into_iter().map(|report| EpochReport {
+                    epoch: n_before + report.epoch,
+                    ..report
+                }));
+                network = fitted.network;
+                if !fitted.is_complete {
+                    return Ok(Fitted {
+                        network,
+                        history,
+                        is_complete: false,
+                    });
+                }
+                number += 1;
+            }
+        }
+        Ok(Fitted {
+            network,
+            history,
+            is_complete: true,
+        })
+    }
+
+    /// What a stage trains on, as the network before it has it.
+    fn stage_training(
+        &self,
+        stage: &StageConfig,
+        network: &Network,
+        division: &Division,
+        loss: &Loss,
+    ) -> Result<Chosen> {
+        let is_noisy = |clip: &usize| self.manifest.clips[*clip].quality == Quality::Noisy;
+        let noisy: Vec<usize> = division.training.iter().copied().filter(is_noisy).collect();
+        let asks = stage.clips.asks_network() || stage.pseudo_labels.is_some();
+        let heard = match asks && !noisy.is_empty() {
+            true => Some(self.score(network, &noisy, loss)?),
+            false => None,
+        };
+        let worst = match stage.clips {
+            StageClips::WorstClasses { n_worst } if !division.validation.is_empty() => {
+                let scored = self.score(network, &division.validation, loss)?;
+                let weights = vec![1.0; division.validation.len()];
+                let losses = loss
+                    .evaluate(&scored.logits, &scored.targets, &weights)
+                    .per_clip;
+                worst_classes(&losses, &scored, n_worst)
+            }
+            _ => BTreeSet::new(),
+        };
+        let known = Knowledge {
+            manifest: self.manifest,
+            training: &division.training,
+            heard: heard.as_ref().map(|scored| (noisy.as_slice(), scored)),
+            worst: &worst,
+            is_single_label: self.is_single_label,
+        };
+        Ok(stages::choose(stage, &known))
+    }
+
+    fn fit_stage(
+        &self,
+        network: Network,
+        stage: Stage<'_>,
+        division: &Division,
+        loss: &Loss,
+        folder: &RunDirectory,
+        observer: &mut dyn Observer,
+    ) -> Result<Fitted> {
         let teacher = self.teacher(division)?;
-        let batches = self.batches(division)?;
+        let fingerprint = self.stage_fingerprint(&stage, division)?;
+        let Chosen { clips, targets } = stage.training;
+        let batches = self.batches(&clips, stage.settings, stage.augment, targets)?;
         let examples = self.examples(division.validation.clone());
         let judge = |scored: &Scored| figures::judge(scored, self.is_single_label);
         let material = Material {
@@ -111,8 +226,8 @@ impl Fit<'_> {
             judge: &judge,
             teacher: teacher.as_ref(),
         };
-        let checkpoint = CheckpointFile::new(folder.checkpoint(), self.fingerprint(division)?);
-        let trainer = Trainer::new(train, loss.clone(), network, material)?;
+        let checkpoint = CheckpointFile::new(folder.checkpoint(stage.number), fingerprint);
+        let trainer = Trainer::new(stage.settings, loss.clone(), network, material)?;
         let outcome = trainer.run(Some(&checkpoint), observer)?;
         Ok(Fitted {
             network: outcome.network,
@@ -130,10 +245,15 @@ impl Fit<'_> {
         }
     }
 
-    /// A division's training clips in batches, augmented.
-    pub(super) fn batches(&self, division: &Division) -> Result<Box<dyn Batches + '_>> {
-        let train = &self.config.train;
-        let clips = division.training.clone();
+    /// Training clips in batches, augmented: as the run augments, or in a way of the stage's own.
+    pub(super) fn batches(
+        &self,
+        clips: &[usize],
+        train: &TrainConfig,
+        augment: Option<&AugmentConfig>,
+        targets: BTreeMap<usize, Vec<f32>>,
+    ) -> Result<Box<dyn Batches + '_>> {
+        let clips = clips.to_vec();
         let sampler = SamplerConfig {
             batch_size: train.batch_size,
             balance_classes: self.config.data.balance_classes,
@@ -149,10 +269,26 @@ impl Fit<'_> {
             let batches = EmbeddedBatches::new(examples, self.set, &sampler, n_classes)?;
             return Ok(Box::new(batches));
         }
-        let augmenter = self.augmenter.clone();
-        Ok(Box::new(TrainingClips::new(
-            self.set, clips, &sampler, augmenter,
-        )?))
+        let augmenter = match augment {
+            Some(augment) => Augmenter::new(augment, self.sounds.clone())?,
+            None => self.augmenter.clone(),
+        };
+        let clips = TrainingClips::new(self.set, clips, &sampler, augmenter)?;
+        Ok(Box::new(clips.with_targets(targets)))
+    }
+
+    /// What the checkpoint of a stage must have been written for. The first stage's is the run's own:
+    /// later ones also depend on what the network has chosen.
+    fn stage_fingerprint(&self, stage: &Stage<'_>, division: &Division) -> Result<String> {
+        let whole = self.fingerprint(division)?;
+        Ok(match stage.number {
+            0 => whole,
+            number => fingerprint(&[
+                &whole,
+                &number.to_string(),
+                &format!("{:?}", stage.training),
+            ]),
+        })
     }
 
     /// The teacher, with its scale measured on the training clips as they are.

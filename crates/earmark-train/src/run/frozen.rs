@@ -337,6 +337,7 @@ impl Batches for EmbeddedBatches<'_> {
                 .flat_map(|&c| self.examples.target(c))
                 .collect(),
             weights: clips.iter().map(|&c| self.set.weight(inner[c])).collect(),
+            is_noisy: clips.iter().map(|&c| self.set.is_noisy(inner[c])).collect(),
             names: clips.iter().map(|&c| self.examples.name(c)).collect(),
         })
     }

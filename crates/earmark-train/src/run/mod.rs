@@ -11,8 +11,10 @@ mod frozen;
 mod recipes;
 mod record;
 mod sounds;
+mod stages;
 mod start;
 mod survey;
+mod weights_file;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -32,6 +34,7 @@ use config::DataConfig;
 pub use config::RunConfig;
 pub use directory::RunDirectory;
 pub use find_rate::find_learning_rate;
+pub use stages::{StageClips, StageConfig};
 pub use survey::Survey;
 
 use crate::clips::ClipSet;
@@ -118,7 +121,7 @@ fn prepare<T>(
     // Sixteen bits would put a floor of noise under quiet bands that tagging does not have.
     cache.precision = Precision::F32;
     let sounds = sounds::material(&config.augment, sample_rate, &cache, progress, observer)?;
-    let augmenter = Augmenter::new(&config.augment, sounds)?;
+    let augmenter = Augmenter::new(&config.augment, sounds.clone())?;
     progress.stage("decoding");
     let waveforms = WaveformCache::build(&manifest.clips, sample_rate, &cache, progress)?;
     let audit = survey::listen(&manifest, &waveforms, progress)?;
@@ -151,6 +154,7 @@ fn prepare<T>(
         config,
         teacher,
         augmenter,
+        sounds,
         embedded,
         manifest: &manifest,
         set: &set,

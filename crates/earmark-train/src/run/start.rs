@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::config::RunConfig;
 use super::features::{check_segments, named, usual_front_end, usual_segment};
 use super::frozen::Frozen;
+use super::weights_file;
 use crate::network::{Network, groups};
 
 /// The network's name if nothing says otherwise: under a million parameters, good on a processor.
@@ -40,6 +41,9 @@ impl Start {
         let Some(path) = &config.model.init else {
             return Self::fresh(config);
         };
+        if weights_file::is_one(path)? {
+            return Self::of_weights(path, config);
+        }
         let bundle = Bundle::open(path)?;
         let metadata = bundle.metadata();
         let (Some(architecture), Some(front_end)) = (&metadata.architecture, metadata.front_end())
@@ -77,6 +81,25 @@ impl Start {
             source: Some(source),
             frozen: Some(frozen),
             architecture: None,
+        })
+    }
+
+    /// The network that the configuration names, with the weights of another program by their names.
+    fn of_weights(path: &Path, config: &RunConfig) -> Result<Self> {
+        let name = config.model.architecture.as_deref();
+        let name = name.ok_or_else(|| Error::Config {
+            key: "model.architecture".to_owned(),
+            found: format!("left out beside the weights {}", path.display()),
+            expected: "must name the network that the weights belong to".to_owned(),
+        })?;
+        let start = Self::fresh(config)?;
+        let front_end = FrontEnd::new(&start.front_end)?;
+        let architecture = named(name, &front_end, 2)?;
+        let weights = weights_file::read(path, &architecture)?;
+        Ok(Self {
+            pretrained: Some((architecture, weights)),
+            source: Some(source_file(path, &fs_err::read(path)?)),
+            ..start
         })
     }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::average::AverageConfig;
 use crate::loss::LossConfig;
+use crate::noisy::NoisyConfig;
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
 
@@ -34,6 +35,8 @@ pub struct TrainConfig {
     /// The loss; left out, softmax cross-entropy where every clip has one label and binary
     /// cross-entropy otherwise.
     pub loss: Option<LossConfig>,
+    /// What the loss makes of labels that nobody checked.
+    pub noisy: NoisyConfig,
     /// Whether rare classes count more.
     pub class_weights: ClassWeights,
     /// The largest norm that a step's gradient may have; larger ones are scaled down. Above 0.
@@ -63,6 +66,7 @@ impl Default for TrainConfig {
             schedule: ScheduleConfig::default(),
             warm_up_epochs: 0.0,
             loss: None,
+            noisy: NoisyConfig::default(),
             class_weights: ClassWeights::Equal,
             clip_norm: None,
             accumulate: 1,
@@ -182,6 +186,7 @@ impl TrainConfig {
             });
         }
         self.optimizer.check()?;
+        self.noisy.check()?;
         self.average.as_ref().map_or(Ok(()), AverageConfig::check)?;
         self.loss.as_ref().map_or(Ok(()), LossConfig::check)
     }

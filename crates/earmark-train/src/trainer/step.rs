@@ -10,6 +10,7 @@ use super::Trainer;
 use super::prefetch::for_each_batch;
 use crate::loss::LossValue;
 use crate::network::{Forward, Network, Pass, Tape, host};
+use crate::noisy::Labelled;
 use crate::observer::{Observer, StepReport};
 use crate::optimizer::{StepSize, clip_norm};
 use crate::source::Batch;
@@ -81,7 +82,7 @@ impl Trainer<'_> {
         let forward = network.forward(features, &mut Pass::Train(&mut tape));
         let evaluate = |logits: &[f32]| match teacher.zip(guidance.as_ref()) {
             Some((teacher, guidance)) => teacher.evaluate(&self.loss, logits, batch, guidance),
-            None => self.loss.evaluate(logits, &batch.targets, &batch.weights),
+            None => self.evaluate(logits, batch),
         };
         let (objective, per_clip) = objective(&evaluate, &forward, scale)?;
         let sum_loss: f64 = per_clip.iter().sum();
@@ -95,6 +96,16 @@ impl Trainer<'_> {
             gradients: network.gradients(&mut tape, &mut gradients),
             tape,
         })
+    }
+
+    /// The loss of the labels.
+    fn evaluate(&self, logits: &[f32], batch: &Batch) -> LossValue {
+        let clips = Labelled {
+            targets: &batch.targets,
+            weights: &batch.weights,
+            is_noisy: &batch.is_noisy,
+        };
+        self.loss.evaluate_noisy(&self.config.noisy, logits, clips)
     }
 
     /// Clips the gradient, moves the weights and returns the gradient's norm.

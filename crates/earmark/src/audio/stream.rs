@@ -305,12 +305,9 @@ impl AudioStream {
         self.decoded.clear();
         self.mixed.clear();
         if self.n_decoded == 0 && self.warning.is_none() {
-            return Err(Error::Decode {
+            return Err(Error::NoSamples {
                 name: self.name.to_string(),
-                reason: format!(
-                    "{} file without samples, expected at least 1",
-                    self.info.container
-                ),
+                what: format!("{} file", self.info.container),
             });
         }
         if let Some(resampler) = &mut self.resampler {

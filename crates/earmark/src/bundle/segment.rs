@@ -265,6 +265,14 @@ impl Segmenter {
             .chain(self.last(n_samples))
     }
 
+    /// Where in a padded segment the clip begins.
+    pub fn start_in(&self, segment: Segment) -> usize {
+        match self.padding {
+            Padding::ZerosAround => (segment.padded_len - segment.len) / 2,
+            Padding::Zeros | Padding::Repeat => 0,
+        }
+    }
+
     /// Fills `samples` up to `padded_len` by the padding rule. Does nothing when it is long enough.
     pub fn pad(&self, samples: &mut Vec<f32>, padded_len: usize) {
         let len = samples.len();

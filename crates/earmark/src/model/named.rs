@@ -6,7 +6,8 @@ use super::crnn::crnn;
 use super::efficient_at::{self, efficient_at_with};
 use super::picture::picture_cnn;
 use super::resnet::{Head, Kind, resnet};
-use super::{Architecture, Input, small};
+use super::small::{self, Cnn1dHead};
+use super::{Architecture, Input};
 use crate::{Error, Result};
 
 /// The names that [`named`] knows, for messages and lists.
@@ -16,10 +17,16 @@ pub const NAMES: &[&str] = &[
     "resnet18",
     "resnet34",
     "resnext50",
+    "resnet18-hidden",
+    "resnet34-hidden",
+    "resnext50-hidden",
     "aux-attention",
     "crnn",
     "picture-cnn",
     "cnn-1d",
+    "cnn-1d-plain",
+    "cnn-1d-dropout",
+    "strided-cnn",
     "dcase-cnn",
     "dcase-mlp",
     "waveform-cnn",
@@ -42,17 +49,24 @@ pub fn named(name: &str, input: Input, n_classes: usize) -> Result<Architecture>
         }),
     };
     let residual = |kind| Ok(resnet(kind, input, Head::Linear, n_classes));
+    let hidden = |kind| Ok(resnet(kind, input, Head::Hidden, n_classes));
     let network = match name {
         "resnet18" => residual(Kind::ResNet18),
         "resnet34" => residual(Kind::ResNet34),
         "resnext50" => residual(Kind::ResNeXt50),
+        "resnet18-hidden" => hidden(Kind::ResNet18),
+        "resnet34-hidden" => hidden(Kind::ResNet34),
+        "resnext50-hidden" => hidden(Kind::ResNeXt50),
         "aux-attention" => {
             let settings = aux_attention::Settings::default();
             Ok(aux_attention(input, n_classes, &settings))
         }
         "crnn" => one_channel(crnn(32, 128, input.n_bands, n_classes)),
         "picture-cnn" => Ok(picture_cnn(input, 16, 0.3, n_classes)),
-        "cnn-1d" => Ok(small::cnn_1d(true, n_classes)),
+        "cnn-1d" => Ok(small::cnn_1d(Cnn1dHead::Dense, n_classes)),
+        "cnn-1d-plain" => Ok(small::cnn_1d(Cnn1dHead::Plain, n_classes)),
+        "cnn-1d-dropout" => Ok(small::cnn_1d(Cnn1dHead::Dropout, n_classes)),
+        "strided-cnn" => Ok(small::strided_cnn(input, n_classes)),
         "dcase-cnn" => Ok(small::dcase_cnn(n_classes)),
         "dcase-mlp" => Ok(small::dcase_mlp(n_classes)),
         "waveform-cnn" => Ok(small::waveform_cnn(n_classes)),

@@ -54,9 +54,21 @@ pub fn dcase_mlp(n_classes: usize) -> Architecture {
     network("dcase_mlp", [64, 25], n_classes, blocks)
 }
 
-/// Three one-dimensional convolutions over the frames of 64 bands, maximum over the frames, and with
-/// `hidden` a layer of 100 before the logits (Z. Liu 2018, github.com/zliuxyz/freesound-audio-tagging).
-pub fn cnn_1d(hidden: bool, n_classes: usize) -> Architecture {
+/// The head of [`cnn_1d`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cnn1dHead {
+    /// The logits follow the maximum.
+    Plain,
+    /// A dropout of .2 between them.
+    Dropout,
+    /// Dropout, a layer of 100, dropout.
+    Dense,
+}
+
+/// Three one-dimensional convolutions over the frames of 64 bands and the maximum over the frames
+/// (Z. Liu 2018, github.com/zliuxyz/freesound-audio-tagging: `cnn_1d`, `cnn_1d_dropout` and
+/// `cnn_1d_dense_dropout`).
+pub fn cnn_1d(head: Cnn1dHead, n_classes: usize) -> Architecture {
     let pool = || {
         Block::Pool(Pool {
             kind: PoolKind::Max,
@@ -80,20 +92,50 @@ pub fn cnn_1d(hidden: bool, n_classes: usize) -> Architecture {
         parts::relu(),
         parts::reduce(ReduceKind::Max, &[Axis::Frame]),
         parts::embedding(),
-        parts::dropout(0.2),
     ];
-    let features = if hidden {
+    if head != Cnn1dHead::Plain {
+        blocks.push(parts::dropout(0.2));
+    }
+    let mut features = 200;
+    if head == Cnn1dHead::Dense {
         blocks.extend([
             parts::linear("fc1", [200, 100]),
             parts::relu(),
             parts::dropout(0.2),
         ]);
-        100
-    } else {
-        200
-    };
+        features = 100;
+    }
     blocks.push(parts::linear("fc", [features, n_classes]));
     network("cnn_1d", [64, 0], n_classes, blocks)
+}
+
+/// Four convolutions with strides of 2 and the mean over the map (K. Doshi's article on sound
+/// classification, 2021), for any number of channels and bands.
+pub fn strided_cnn(input: Input, n_classes: usize) -> Architecture {
+    let mut blocks = Vec::new();
+    let sizes = [
+        (input.n_channels, 8, 5),
+        (8, 16, 3),
+        (16, 32, 3),
+        (32, 64, 3),
+    ];
+    for (index, (channels, out, kernel)) in sizes.into_iter().enumerate() {
+        let name = format!("conv{}", index + 1);
+        blocks.extend([
+            parts::conv(name, [channels, out], [kernel; 2], [2, 2], true),
+            parts::relu(),
+            parts::batch_norm(format!("bn{}", index + 1), out),
+        ]);
+    }
+    blocks.extend([
+        parts::mean_all(),
+        parts::embedding(),
+        parts::linear("lin", [64, n_classes]),
+    ]);
+    Architecture {
+        input,
+        ..network("strided_cnn", [input.n_bands, 0], n_classes, blocks)
+    }
 }
 
 /// Eight convolutions on the waveform, maximum over time, two hidden layers; made for two seconds at
@@ -218,8 +260,10 @@ pub fn waveform_cnn_normed(n_classes: usize) -> Architecture {
         parts::embedding(),
         parts::linear("fc1", [128, 128]),
         parts::relu(),
+        parts::batch_norm("bn9", 128),
         parts::linear("fc2", [128, 128]),
         parts::relu(),
+        parts::batch_norm("bn10", 128),
         parts::linear("fc3", [128, n_classes]),
     ]);
     network("waveform_cnn_normed", [1, 0], n_classes, blocks)
@@ -252,19 +296,37 @@ mod tests {
         // Running means and variances count as parameters in Keras: here, only what is trained.
         let counted = [
             (dcase_cnn(41), 658_591),
-            (cnn_1d(false, 41), 218_491),
-            (cnn_1d(true, 41), 234_491),
+            (cnn_1d(Cnn1dHead::Plain, 41), 218_491),
+            (cnn_1d(Cnn1dHead::Dropout, 41), 218_491),
+            (cnn_1d(Cnn1dHead::Dense, 41), 234_491),
             (waveform_cnn(41), 360_513),
             (waveform_flat(41), 15_986_977),
+            (waveform_cnn_normed(41), 139_481),
             (waveform_gru(41), 5_252_761 + second_constants),
         ];
         for (network, expected) in counted {
             let plan = network.plan().expect("a sound network");
             assert_eq!(plan.n_trained(), expected, "{}", network.name);
         }
-        let million = cnn_1d(false, 41).plan_for(3001).expect("long enough").macs;
+        let million = cnn_1d(Cnn1dHead::Plain, 41)
+            .plan_for(3001)
+            .expect("long enough")
+            .macs;
         assert_eq!(million.map(|n| (n as f64 / 1e5).round()), Some(3146.0));
         assert!(dcase_mlp(41).plan().is_ok());
+        // Counted by hand: kernels, constants, two per normalised channel, the last layer.
+        let stereo = Input {
+            n_channels: 2,
+            n_bands: 64,
+            n_frames: None,
+        };
+        let by_hand = (2 * 8 * 25 + 3 * 8)
+            + (8 * 16 * 9 + 3 * 16)
+            + (16 * 32 * 9 + 3 * 32)
+            + (32 * 64 * 9 + 3 * 64)
+            + 65 * 10;
+        let plan = strided_cnn(stereo, 10).plan().expect("a sound network");
+        assert_eq!(plan.n_trained(), by_hand);
     }
 
     #[test]

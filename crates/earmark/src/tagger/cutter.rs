@@ -28,17 +28,20 @@ pub(super) struct Cutter {
     kept_from: u64,
     n_samples: u64,
     n_full: u64,
+    n_positions: usize,
     ready: VecDeque<CutSegment>,
 }
 
 impl Cutter {
-    pub(super) fn new(rule: Segmenter, n_channels: usize) -> Self {
+    /// A cutter that gives a clip shorter than a segment in `n_positions` of them.
+    pub(super) fn new(rule: Segmenter, n_channels: usize, n_positions: usize) -> Self {
         Self {
             rule,
             channels: vec![Vec::new(); n_channels],
             kept_from: 0,
             n_samples: 0,
             n_full: 0,
+            n_positions,
             ready: VecDeque::new(),
         }
     }
@@ -65,8 +68,14 @@ impl Cutter {
 
     /// Says that no more samples come and cuts the last segment.
     pub(super) fn end(&mut self) {
-        if let Some(last) = self.rule.last(self.n_samples) {
-            self.cut(last);
+        let Some(last) = self.rule.last(self.n_samples) else {
+            return;
+        };
+        self.cut(last);
+        if self.n_full == 0 {
+            for position in 1..self.n_positions {
+                self.cut_moved(last, position);
+            }
         }
     }
 
@@ -80,6 +89,26 @@ impl Cutter {
         for (channel, kept) in self.channels.iter().enumerate() {
             let mut samples = kept[from..from + place.len].to_vec();
             self.rule.pad(&mut samples, place.padded_len);
+            self.ready.push_back(CutSegment {
+                channel,
+                place,
+                samples,
+            });
+        }
+    }
+
+    /// Cuts the one segment of a short clip with the clip at another place in it.
+    fn cut_moved(&mut self, place: Segment, position: usize) {
+        let room = place.padded_len - place.len;
+        // A clip that moves within its room stays whole; without room it goes around.
+        let way = if room > 0 { room + 1 } else { place.len };
+        let start = self.rule.start_in(place);
+        let moved = (start + way * position / self.n_positions) % way;
+        let shift = (place.padded_len + moved - start) % place.padded_len;
+        for (channel, kept) in self.channels.iter().enumerate() {
+            let mut samples = kept[..place.len].to_vec();
+            self.rule.pad(&mut samples, place.padded_len);
+            samples.rotate_right(shift);
             self.ready.push_back(CutSegment {
                 channel,
                 place,
@@ -106,7 +135,7 @@ impl Cutter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bundle::{LastSegment, SegmentConfig};
+    use crate::bundle::{LastSegment, Padding, SegmentConfig};
 
     fn rule(length: f32, hop: f32, min: f32, last_segment: LastSegment) -> Segmenter {
         let config = SegmentConfig {
@@ -123,7 +152,7 @@ mod tests {
     /// Cuts the clip 1, 2, 3, … and checks the memory on the way.
     fn cut(rule: &Segmenter, n_samples: usize, block: usize) -> Vec<(u64, Vec<f32>)> {
         let clip: Vec<f32> = (1..=n_samples).map(|n| n as f32).collect();
-        let mut cutter = Cutter::new(rule.clone(), 1);
+        let mut cutter = Cutter::new(rule.clone(), 1, 1);
         let mut segments = Vec::new();
         for samples in clip.chunks(block) {
             cutter.push(std::iter::once(samples));
@@ -170,8 +199,51 @@ mod tests {
     }
 
     #[test]
+    fn a_short_clip_moves_within_its_padding_or_around() {
+        let moved = |rule: Segmenter, clip: &[f32]| {
+            let mut cutter = Cutter::new(rule, 1, 3);
+            cutter.push(std::iter::once(clip));
+            cutter.end();
+            let mut segments = Vec::new();
+            while let Some(segment) = cutter.pop() {
+                segments.push(segment.samples);
+            }
+            segments
+        };
+        let padded = rule(6.0, 2.0, 6.0, LastSegment::Pad);
+        assert_eq!(
+            moved(padded, &[1.0, 2.0, 3.0, 4.0]),
+            [
+                [1.0, 2.0, 3.0, 4.0, 0.0, 0.0],
+                [0.0, 1.0, 2.0, 3.0, 4.0, 0.0],
+                [0.0, 0.0, 1.0, 2.0, 3.0, 4.0],
+            ]
+        );
+        let around = SegmentConfig {
+            length_secs: 6.0,
+            hop_secs: 2.0,
+            min_secs: 6.0,
+            padding: Padding::ZerosAround,
+            ..SegmentConfig::efficient_at()
+        };
+        assert_eq!(
+            moved(around.in_samples(1).unwrap(), &[1.0, 2.0, 3.0, 4.0]),
+            [
+                [0.0, 1.0, 2.0, 3.0, 4.0, 0.0],
+                [0.0, 0.0, 1.0, 2.0, 3.0, 4.0],
+                [1.0, 2.0, 3.0, 4.0, 0.0, 0.0],
+            ]
+        );
+        let kept = rule(6.0, 2.0, 1.0, LastSegment::Keep);
+        assert_eq!(
+            moved(kept, &[1.0, 2.0, 3.0]),
+            [[1.0, 2.0, 3.0], [3.0, 1.0, 2.0], [2.0, 3.0, 1.0]]
+        );
+    }
+
+    #[test]
     fn channels_come_place_by_place() {
-        let mut cutter = Cutter::new(rule(2.0, 2.0, 1.0, LastSegment::Keep), 2);
+        let mut cutter = Cutter::new(rule(2.0, 2.0, 1.0, LastSegment::Keep), 2, 1);
         let (left, right) = ([1.0, 2.0, 3.0], [-1.0, -2.0, -3.0]);
         cutter.push([&left[..], &right[..]].into_iter());
         cutter.end();

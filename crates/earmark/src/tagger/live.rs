@@ -46,7 +46,7 @@ impl Tagger {
             tagger: self,
             resampler,
             resampled: vec![Vec::new()],
-            cutter: Cutter::new(self.rule.clone(), 1),
+            cutter: Cutter::new(self.rule.clone(), 1, 1),
             n_cut: 0,
         })
     }

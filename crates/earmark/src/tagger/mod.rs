@@ -32,6 +32,7 @@ mod select;
 #[cfg(test)]
 mod testing;
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use crate::audio::{Limits, OpenOptions, Source, Truncated};
@@ -67,6 +68,11 @@ pub struct TaggerOptions {
     pub limits: Limits,
     /// What to do with a recording that ends before its header says so.
     pub truncated: Truncated,
+    /// In how many positions a clip is heard; `None` is one. With more, a clip longer than a segment
+    /// has so many times as many segments, at so much smaller a distance; a shorter one is heard as so
+    /// many segments, each with the clip at another place: moved within its padding, or around in a
+    /// circle where there is none. Scores and embeddings are aggregated over all of them.
+    pub positions: Option<NonZeroUsize>,
 }
 
 /// A network, its front end and its vocabulary, ready to tag.
@@ -75,6 +81,7 @@ pub struct Tagger {
     front_end: Option<FrontEnd>,
     segment: SegmentConfig,
     rule: Segmenter,
+    n_positions: usize,
     runtime: Box<dyn Runtime>,
     open: OpenOptions,
 }
@@ -131,7 +138,8 @@ impl Tagger {
             Input::Features(config) => Some(FrontEnd::new(config)?),
             Input::Waveform(_) => None,
         };
-        let segment = windowed(&metadata.segment, options)?;
+        let n_positions = options.positions.map_or(1, NonZeroUsize::get);
+        let segment = positioned(windowed(&metadata.segment, options)?, n_positions)?;
         let rule = segment.in_samples(metadata.sample_rate())?;
         let open = OpenOptions {
             sample_rate: Some(metadata.sample_rate()),
@@ -144,6 +152,7 @@ impl Tagger {
             front_end,
             segment,
             rule,
+            n_positions,
             runtime,
             open,
         })
@@ -252,6 +261,14 @@ fn windowed(bundle: &SegmentConfig, options: &TaggerOptions) -> Result<SegmentCo
     }
 }
 
+/// Segments at so much smaller a distance.
+fn positioned(segment: SegmentConfig, n_positions: usize) -> Result<SegmentConfig> {
+    match n_positions {
+        1 => Ok(segment),
+        n => segment.with_window(segment.length_secs, segment.hop_secs / n as f32),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,6 +314,33 @@ mod tests {
             .map(|s| (s.start_secs, s.end_secs))
             .collect();
         assert_eq!(places, [(0.0, 2.0), (2.0, 4.0), (4.0, 5.0)]);
+    }
+
+    #[test]
+    fn a_clip_is_heard_in_several_positions() -> Result<()> {
+        let options = |window_secs| TaggerOptions {
+            window_secs: Some(window_secs),
+            positions: NonZeroUsize::new(2),
+            ..TaggerOptions::default()
+        };
+        let places = |tagger: &Tagger, secs: usize| -> Result<Vec<(f64, f64)>> {
+            let segments = tagger.segments(testing::wav(&[(secs, 0.1)]))?;
+            segments
+                .map(|segment| segment.map(|s| (s.start_secs, s.end_secs)))
+                .collect()
+        };
+        let long = tagger(&options(2.0));
+        let expected = [(0.0, 2.0), (1.0, 3.0), (2.0, 4.0)];
+        assert_eq!(places(&long, 4)?, expected);
+        let short = tagger(&options(8.0));
+        assert_eq!(places(&short, 4)?, [(0.0, 4.0), (0.0, 4.0)]);
+        // The level of a clip is the same wherever it begins.
+        let clip = || testing::wav(&[(2, 0.5), (2, 0.0)]);
+        let plain = tagger(&TaggerOptions::default()).tag(clip())?;
+        let twice = short.tag(clip())?;
+        assert_eq!((plain[0].n_segments, twice[0].n_segments), (1, 2));
+        assert!((plain[0].scores[0] - twice[0].scores[0]).abs() < 1e-3);
+        Ok(())
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Recording {
     pub(super) fn open(tagger: &Tagger, source: Source) -> Result<Self> {
         let name = source.name();
         let stream = AudioStream::open(source, &tagger.open)?;
-        let cutter = Cutter::new(tagger.rule.clone(), stream.n_channels());
+        let cutter = Cutter::new(tagger.rule.clone(), stream.n_channels(), tagger.n_positions);
         Ok(Self {
             name,
             stream,
@@ -81,9 +81,9 @@ impl Recording {
                     self.ended = true;
                     self.cutter.end();
                     if self.cutter.n_samples() == 0 {
-                        return Err(Error::Decode {
+                        return Err(Error::NoSamples {
                             name: self.name.clone(),
-                            reason: "holds no samples, expected at least one".to_owned(),
+                            what: "recording".to_owned(),
                         });
                     }
                 }

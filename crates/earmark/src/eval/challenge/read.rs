@@ -51,6 +51,8 @@ pub struct Submission {
     pub clips: Vec<(String, usize)>,
     /// What it says about them.
     pub answers: Answers,
+    /// The label fields, as written, of a table of scores that has a column `labels`.
+    pub labels: Option<Vec<String>>,
 }
 
 /// What a submission says about its clips.
@@ -162,7 +164,7 @@ impl Submission {
     /// [`Error::Line`] for missing columns, no or more than three names, or a score that is no number.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
         let table = CsvTable::new(name, bytes)?;
-        let clip = table.need(&["fname", "filename", "path", "file"])?;
+        let clip = table.need(&["fname", "filename", "path", "file", "clip"])?;
         match table.find(&["label", "labels"]) {
             Some(label) if table.header.len() == 2 => Self::ranked(table, clip, label),
             _ if table.header.len() > 2 => Self::table(table, clip),
@@ -194,12 +196,15 @@ impl Submission {
             name: table.name.to_owned(),
             clips,
             answers: Answers::Ranked(guesses),
+            labels: None,
         })
     }
 
     fn table(mut table: CsvTable<'_>, clip: usize) -> Result<Self> {
+        // Right after the clip: as a class further on it would be somebody's class name.
+        let label = table.find(&["labels"]).filter(|column| *column == clip + 1);
         let columns: Vec<usize> = (0..table.names.len())
-            .filter(|column| *column != clip)
+            .filter(|column| *column != clip && Some(*column) != label)
             .collect();
         let classes: Vec<String> = columns
             .iter()
@@ -210,6 +215,7 @@ impl Submission {
             return Err(table.error(1, reason));
         }
         let (mut clips, mut scores) = (Vec::new(), Vec::new());
+        let mut labels = label.map(|_| Vec::new());
         while let Some((line, fields)) = table.next()? {
             for (column, class) in columns.iter().zip(&classes) {
                 let text = &fields[*column];
@@ -222,11 +228,15 @@ impl Submission {
                 }
             }
             clips.push((fields[clip].to_owned(), line));
+            if let (Some(labels), Some(label)) = (&mut labels, label) {
+                labels.push(fields[label].to_owned());
+            }
         }
         Ok(Self {
             name: table.name.to_owned(),
             clips,
             answers: Answers::Table { classes, scores },
+            labels,
         })
     }
 

@@ -4,7 +4,7 @@ use half::{bf16, f16};
 
 /// A number type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Element {
+pub(crate) enum Element {
     F16,
     Bf16,
     F32,
@@ -19,7 +19,7 @@ pub(super) enum Element {
 
 impl Element {
     /// Bytes of one number.
-    pub(super) fn size(self) -> usize {
+    pub(crate) fn size(self) -> usize {
         match self {
             Self::I8 | Self::U8 | Self::Bool => 1,
             Self::F16 | Self::Bf16 | Self::I16 => 2,
@@ -29,7 +29,7 @@ impl Element {
     }
 
     /// The type that PyTorch's storage class or dtype of that name holds.
-    pub(super) fn of_torch(name: &str) -> Option<Self> {
+    pub(crate) fn of_torch(name: &str) -> Option<Self> {
         Some(match name {
             "HalfStorage" | "float16" | "half" => Self::F16,
             "BFloat16Storage" | "bfloat16" => Self::Bf16,
@@ -46,7 +46,7 @@ impl Element {
     }
 
     /// All numbers of `bytes`, little endian; a remainder is left out.
-    pub(super) fn floats(self, bytes: &[u8]) -> Vec<f32> {
+    pub(crate) fn floats(self, bytes: &[u8]) -> Vec<f32> {
         match self {
             Self::F16 => each(bytes, |b| f16::from_le_bytes(b).to_f32()),
             Self::Bf16 => each(bytes, |b| bf16::from_le_bytes(b).to_f32()),

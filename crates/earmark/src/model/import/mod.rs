@@ -1,4 +1,4 @@
-//! Reads weights of other programs: a `.safetensors` or PyTorch file in, [`Weights`] out.
+//! Reads weights of other programs: a `.safetensors`, PyTorch or `.npz` file in, [`Weights`] out.
 //!
 //! Nothing in a file is ever executed. A PyTorch file is a ZIP archive with a pickle, a little program
 //! for a stack machine; the reader here knows the instructions that describe tensors and refuses all
@@ -8,7 +8,8 @@
 //! for [`efficient_at`] to find out.
 
 mod efficient_at;
-mod element;
+pub(crate) mod element;
+mod npz;
 mod pickle;
 mod safetensors;
 mod torch;
@@ -49,6 +50,7 @@ pub fn read(path: &Path) -> Result<Weights> {
 /// [`Error::Weights`] when the file is of no known kind, damaged, or asks for more than tensors.
 pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Weights> {
     let read = match bytes {
+        [b'P', b'K', 3, 4, ..] if npz::is_one(bytes) => npz::read(bytes),
         [b'P', b'K', 3, 4, ..] => torch::read(bytes),
         [_, _, _, _, _, _, _, _, b'{', ..] => safetensors::read(bytes),
         [] => Err("the file is empty, expected weights".to_owned()),
@@ -57,7 +59,7 @@ pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Weights> {
              (in Python: `torch.save(torch.load(path), path)`)"
                 .to_owned(),
         ),
-        _ => Err("neither PyTorch's ZIP format nor safetensors".to_owned()),
+        _ => Err("neither PyTorch's ZIP format nor safetensors nor npz".to_owned()),
     };
     read.map_err(|reason| Error::Weights {
         name: name.to_owned(),

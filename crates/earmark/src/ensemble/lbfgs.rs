@@ -10,11 +10,11 @@ const MEMORY: usize = 10;
 
 /// When to stop.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// Steps at most.
-    pub(crate) max_steps: usize,
+    pub max_steps: usize,
     /// The largest entry of the gradient that counts as zero.
-    pub(crate) tolerance: f64,
+    pub tolerance: f64,
 }
 
 /// A pair of a step and the change of the gradient along it.
@@ -25,7 +25,7 @@ struct Pair {
 }
 
 /// The minimum of `objective` (value and gradient at a point) from `start` on.
-pub(crate) fn minimise(
+pub fn minimise(
     start: Vec<f64>,
     limits: Limits,
     mut objective: impl FnMut(&[f64]) -> (f64, Vec<f64>),
