@@ -359,7 +359,7 @@ impl Fit<'_> {
         let architecture = network.architecture();
         let mut provenance = Provenance::new(Origin::Trained);
         provenance.source = self.start.source.clone();
-        provenance.config = Some(self.config.to_toml()?);
+        provenance.config = Some(self.config.decisive().to_toml()?);
         provenance.seed = Some(self.config.train.seed);
         provenance.data_digest = Some(self.manifest.digest());
         provenance.metrics = metrics;
