@@ -535,7 +535,7 @@ fn presets_are_listed_and_can_be_changed() {
     let place = Place::new();
     let screen = features(&place, "--list");
     assert!(
-        screen.contains("esp-q1-q8-log (seed002-q1-q8-log)  q 1, q 8 and log"),
+        screen.contains("esp-q1-q8-log (seed002-q1-q8-log)    q 1, q 8 and log"),
         "{screen}"
     );
     let output = place

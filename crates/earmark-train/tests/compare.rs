@@ -118,9 +118,9 @@ fn a_comparison_goes_on_and_finds_what_differs() -> Outcome {
         stop_after: Some(3),
         ..Watch::default()
     };
-    assert!(run(folder.path(), 15, 1, &interrupted)?.is_none());
+    assert!(run(folder.path(), 40, 1, &interrupted)?.is_none());
     let rest = Watch::default();
-    let report = run(folder.path(), 15, 1, &rest)?.ok_or("the rest is done")?;
+    let report = run(folder.path(), 40, 1, &rest)?.ok_or("the rest is done")?;
     // Two representations, two folds, two seeds: each trained once.
     let mut seen = interrupted.seen.into_inner()?;
     seen.extend(rest.seen.into_inner()?);
@@ -159,7 +159,7 @@ fn a_comparison_goes_on_and_finds_what_differs() -> Outcome {
 
     // Nothing is trained twice, and everything is when a setting of the training changes.
     let again = Watch::default();
-    run(folder.path(), 15, 1, &again)?;
+    run(folder.path(), 40, 1, &again)?;
     assert_eq!(again.n_trained.load(Ordering::Relaxed), 0);
     let changed = Watch::default();
     run(folder.path(), 1, 1, &changed)?;

