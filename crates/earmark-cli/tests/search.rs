@@ -79,7 +79,9 @@ fn what_sounds_alike_is_found() {
     assert_eq!(every.matches("both.wav").count(), 2);
     let table = run(&place, "search", "sounds/low.wav --index s.index --top 1");
     assert!(
-        table.contains("1.000  00:00:00.000 - 00:00:02.000"),
+        // The same tone, in itself or in the recording whose second half it is.
+        table.contains("1.000  00:00:00.000 - 00:00:02.000")
+            || table.contains("1.000  00:00:02.000 - 00:00:04.000"),
         "{table}"
     );
 }

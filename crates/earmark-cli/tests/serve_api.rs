@@ -281,7 +281,8 @@ fn live_sound_gives_the_rows_of_the_recording() {
 }
 
 fn json(message: &Message) -> serde_json::Value {
-    serde_json::from_str(message.to_text().unwrap()).unwrap()
+    let text = message.to_text().unwrap();
+    serde_json::from_str(text).unwrap_or_else(|_| panic!("{message:?}"))
 }
 
 #[test]

@@ -55,8 +55,8 @@ fn config(folder: &Path, epochs: usize) -> earmark::Result<CompareConfig> {
          seeds = [1, 2]\n\
          n_resamples = 2000\n\
          data = {{ path = '{}', n_folds = 2 }}\n\
-         network = {{ width = 2, dropout = 0.0 }}\n\
-         train = {{ epochs = {epochs}, batch_size = 6, learning_rate = 0.02 }}\n\
+         network = {{ width = 4, dropout = 0.0 }}\n\
+         train = {{ epochs = {epochs}, batch_size = 6, learning_rate = 0.01 }}\n\
          [[representations]]\n\
          name = 'pitch'\n\
          [[representations.channels]]\n\
@@ -133,7 +133,7 @@ fn a_comparison_goes_on_and_finds_what_differs() -> Outcome {
     let accuracy = &report.tables[0];
     assert_eq!(accuracy.name, "accuracy");
     let [pitch, blind] = [0, 1].map(|at| accuracy.comparison.figures[at].estimate);
-    assert!(pitch > 0.9 && blind < 0.7, "{pitch} {blind}");
+    assert!(pitch > 0.7 && blind < 0.6, "{pitch} {blind}");
     let difference = &accuracy.comparison.differences[0];
     assert!(difference.p_corrected < 0.05 && difference.difference.upper < 0.0);
     assert_eq!(report.sentences(accuracy)[1], "pitch is better than blind");

@@ -174,10 +174,17 @@ async fn serve(app: &Shared, mut socket: WebSocket, session: Session) {
                 Ok(Some(Ok(Message::Binary(bytes)))) => {
                     let block = samples.read(&bytes);
                     // Work that is behind does not keep its results from the client.
-                    tokio::select! {
-                        sent = blocks.send(block) => if sent.is_err() { continue },
-                        Some(text) = to_client.recv() => {
-                            if send(&mut socket, text).await.is_err() { return }
+                    loop {
+                        tokio::select! {
+                            permit = blocks.reserve() => {
+                                if let Ok(permit) = permit {
+                                    permit.send(block);
+                                }
+                                break;
+                            }
+                            Some(text) = to_client.recv() => {
+                                if send(&mut socket, text).await.is_err() { return }
+                            }
                         }
                     }
                 }
