@@ -1,4 +1,4 @@
-//! The workshop's commands: `cargo xtask check | test | bench | browser`.
+//! The workshop's commands: `cargo xtask check | test | bench | web | browser`.
 //!
 //! `check` is what continuous integration runs, cheapest first. It needs nothing but the Rust
 //! toolchain: the two programs that it uses beside cargo are installed below `target/tools`.
@@ -12,6 +12,7 @@ mod sounds;
 mod stand_in;
 mod steps;
 mod tools;
+mod web;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,9 @@ usage: cargo xtask COMMAND
           peak memory on a day-long and on a 5 GiB recording, and one worker against two (Linux)
   bench server MODEL
           a hundred clients at the same time: latency, throughput, memory, counters (Linux)
+  web [MODEL.onnx...]
+          the WebAssembly module of the page's private mode, for the next build of the program, and in
+          target/page a page for any web host with these models or the program's own
   browser the page in Chromium; skipped where Node.js or Chromium is missing
   reference [PREFIX [PROGRAM]]
           every configuration of configs/reference whose name begins with PREFIX, end to end on a few
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         ["bench"] => bench::run(),
         ["bench", "recordings", model] => recordings::run(model.as_ref()),
         ["bench", "server", model] => server::run(model.as_ref()),
+        ["web", ref models @ ..] => web::run(models),
         ["browser"] => browser::run(),
         ["reference"] => reference::run("", None),
         ["reference", prefix] => reference::run(prefix, None),

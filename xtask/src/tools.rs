@@ -40,6 +40,18 @@ pub(crate) fn cargo_deny() -> Result<Command> {
     Ok(Command::new(CARGO_DENY.path()?))
 }
 
+/// Runs a command in a folder.
+pub(crate) fn run(mut command: Command, folder: &Path) -> Result<()> {
+    let status = command
+        .current_dir(folder)
+        .status()
+        .with_context(|| format!("{:?} does not start", command.get_program()))?;
+    if !status.success() {
+        bail!("{command:?} ended with {status}");
+    }
+    Ok(())
+}
+
 impl Tool {
     /// The program of the pinned version: the one on the path, or the one that is installed here.
     fn path(&self) -> Result<PathBuf> {

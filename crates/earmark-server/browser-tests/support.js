@@ -20,6 +20,11 @@ export const skip = !browserPath
   ? "SKIPPED: Chromium is not installed (apt-get install chromium)"
   : !process.env.EARMARK_MODEL && "SKIPPED: no model; run `cargo xtask browser`";
 
+/** Why private mode cannot be tested here, or `false`. */
+export const skipPrivate =
+  !existsSync(join(root, "crates/earmark-server/web/private/earmark.wasm")) &&
+  "SKIPPED: private mode is not built (cargo xtask web)";
+
 const earmark = process.env.EARMARK ?? join(root, "target/debug/earmark");
 /** The model that tells low, middle and high tones apart; `cargo xtask browser` makes it. */
 export const model = process.env.EARMARK_MODEL;

@@ -15,12 +15,12 @@ use subtle::ConstantTimeEq as _;
 use crate::app::{App, Shared};
 use crate::problem::Problem;
 
-/// Answers carry these, whatever they are. The page may use only what this server gives, with
-/// WebAssembly for the private mode and its own sounds and pictures as blobs.
+/// Answers carry these, unless they have their own. The page may use only what this server gives, and its
+/// own sounds and pictures as blobs.
 const HEADERS: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
-        "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob: data:; \
+        "default-src 'self'; img-src 'self' blob: data:; \
          media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'",
     ),

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use earmark::hear::Task;
 use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::routes::Told;
-use crate::work::{Control, Task, Ticket};
+use crate::work::{Control, Ticket};
 
 /// How long a part of a job waits for its request.
 const PATIENCE: Duration = Duration::from_secs(60);

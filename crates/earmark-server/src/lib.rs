@@ -6,7 +6,7 @@
 //!               key, headers      file          deadlines that stop the work
 //! ```
 //!
-//! [`Server::bind`] takes a [`Config`] and loaded [`Model`]s, [`Server::run`] serves until a flag is
+//! [`Server::bind`] takes a [`Config`] and loaded [`Model`](earmark::hear::Model)s, [`Server::run`] serves until a flag is
 //! set. Recordings go through [`earmark::tagger::Tagger`] and results through [`earmark::results`], as
 //! on the command line. `docs/server.md` describes the API for its users, `openapi.json` for programs.
 
@@ -25,5 +25,4 @@ mod upload;
 mod work;
 
 pub use config::Config;
-pub use models::Model;
 pub use server::{ServeError, Server};

@@ -100,36 +100,24 @@ impl Problem {
 
 impl From<earmark::Error> for Problem {
     fn from(error: earmark::Error) -> Self {
-        use earmark::Error;
-        let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
-        let unsupported = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        let (status, code, title) = match &error {
-            Error::Limit { what: "size", .. } => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too-large",
-                "The upload is too large",
+        let code = error.code();
+        let (status, title) = match code {
+            "too-large" => (StatusCode::PAYLOAD_TOO_LARGE, "The upload is too large"),
+            "limit" => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The recording passes a limit",
             ),
-            Error::Limit { .. } | Error::ClipTooLong { .. } => {
-                (unprocessable, "limit", "The recording passes a limit")
-            }
-            Error::NotAudio { .. } => (unsupported, "not-audio", "The upload is not audio"),
-            Error::UnsupportedCodec { .. } => {
-                (unsupported, "codec", "The recording's codec is not known")
-            }
-            Error::Decode { .. }
-            | Error::Truncated { .. }
-            | Error::ClipTooShort { .. }
-            | Error::Sample { .. } => (unprocessable, "damaged", "The recording is damaged"),
-            Error::Config { .. } | Error::UnknownClass { .. } => (
-                StatusCode::BAD_REQUEST,
-                "bad-parameter",
-                "A parameter is wrong",
+            "not-audio" => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "The upload is not audio",
             ),
-            _ => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "The server failed",
+            "codec" => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "The recording's codec is not known",
             ),
+            "damaged" => (StatusCode::UNPROCESSABLE_ENTITY, "The recording is damaged"),
+            "bad-parameter" => (StatusCode::BAD_REQUEST, "A parameter is wrong"),
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, "The server failed"),
         };
         Self {
             hint: error.hint(),

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use earmark::hear::Model;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -19,7 +20,7 @@ use crate::app::{App, Shared};
 use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
-use crate::models::{Model, Models};
+use crate::models::Models;
 use crate::review::Review;
 use crate::routes;
 use crate::work::Gate;

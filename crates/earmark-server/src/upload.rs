@@ -28,9 +28,9 @@ pub(crate) struct Upload {
 impl Upload {
     /// The recording, called `name` in messages.
     pub(crate) fn source(self, name: &str) -> Source {
-        Source::File {
+        Source::Seekable {
             name: name.to_owned(),
-            file: self.file,
+            reader: Box::new(self.file),
         }
     }
 }

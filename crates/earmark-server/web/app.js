@@ -1,26 +1,26 @@
 // The page: sounds in by drop, choice or microphone; what is heard out as pictures, tags and tables.
 
-import { key, onKeyNeeded, request, setKey } from "./api.js";
+import { key, onKeyNeeded, setKey } from "./api.js";
 import { Detail } from "./detail.js";
 import { FORMATS, download, rows } from "./exports.js";
 import { clock, element } from "./format.js";
 import { Recording, hear } from "./hear.js";
 import { Live } from "./live.js";
+import { Listeners } from "./listeners.js";
 import { openMicrophone, wavFile } from "./microphone.js";
 import { BatchTable } from "./table.js";
-
-/** Recordings on their way at the same time. */
-const PARALLEL = 3;
 
 const $ = (id) => document.getElementById(id);
 const threshold = () => Number($("threshold").value);
 
-let models = [];
 let recordings = [];
 let nRunning = 0;
 let recorder = null;
+/** The chosen model, once it is there. */
+let card = null;
 
-const card = () => models.find((model) => model.name === $("model").value);
+/** Who can hear: the server, this browser. */
+const listeners = new Listeners();
 
 const detail = new Detail(
   {
@@ -83,32 +83,100 @@ onKeyNeeded(() => {
   return asking;
 });
 
-/* Models. */
+/* Models and who hears. */
 
-async function loadModels() {
-  const answer = await (await request("/v1/models")).json();
-  models = answer.models;
-  $("model").replaceChildren(...models.map((model) => element("option", { value: model.name }, model.name)));
-  $("version").textContent = `Earmark ${answer.version}`;
-  describeModel();
+/** Offers the models of whoever hears now. */
+async function offerModels() {
+  const { names } = listeners.now;
+  $("model").replaceChildren(...names.map((name) => element("option", { value: name }, name)));
+  await chooseModel();
 }
 
-function describeModel() {
-  const model = card();
-  if (!model) return;
-  const n = model.classes.length;
-  const own = element("option", { value: "" }, `${model.window_secs} s, the model's`);
-  const shorter = [5, 2, 1].filter((secs) => secs < model.window_secs);
+async function chooseModel() {
+  card = null;
+  const name = $("model").value;
+  if (!name) return;
+  const chosen = await listeners.now.card(name);
+  if (name !== $("model").value) return;
+  card = chosen;
+  const n = card.classes.length;
+  const own = element("option", { value: "" }, `${card.window_secs} s, the model's`);
+  const shorter = [5, 2, 1].filter((secs) => secs < card.window_secs);
   const options = shorter.map((secs) => element("option", { value: String(secs) }, `${secs} s, every ${secs / 2} s`));
   $("window").replaceChildren(own, ...options);
-  $("model-note").textContent = `${model.name} tells ${n} classes apart, ${model.window_secs} s at a time, run by ${model.runtime}.`;
+  $("model-note").textContent = `${card.name} tells ${n} classes apart, ${card.window_secs} s at a time, run by ${card.runtime}.`;
+}
+
+/** Says where sounds go. */
+function showListener() {
+  const { isPrivate, server, own } = listeners;
+  document.body.classList.toggle("private", isPrivate);
+  $("private").checked = isPrivate;
+  $("private").disabled = !server || !own;
+  $("private-note").textContent = own ? "" : "Not built into this program.";
+  $("live").hidden = isPrivate;
+  $("api").hidden = !server;
+  $("invite").textContent = `files or a whole folder, ${isPrivate ? "up to ten minutes each" : "of any length"}`;
+  $("privacy").textContent = isPrivate
+    ? "Sounds are heard by this browser and sent nowhere."
+    : "Sounds are sent to this server, heard, and forgotten. Nothing else is loaded from anywhere.";
+}
+
+/** Settles who hears what is added from now on, and what waits. */
+async function settle(wantsPrivate) {
+  $("private").disabled = true;
+  $("private").checked = wantsPrivate;
+  $("private-note").textContent = wantsPrivate ? "Loading…" : "";
+  try {
+    await listeners.choose(wantsPrivate);
+  } catch (problem) {
+    showError(`Private mode does not start: ${problem.message}`);
+  }
+  showListener();
+  for (const recording of recordings.filter((r) => r.state === "waiting" && r.by !== listeners.now)) {
+    const isMeantPrivate = wantsPrivate || recording.by === listeners.own;
+    if (isMeantPrivate && !listeners.isPrivate) recording.state = "cancelled";
+    else recording.by = listeners.now;
+  }
+  drawSoon();
+  if (listeners.now) await offerModels();
+  pump();
+}
+
+async function switchPrivate() {
+  showError("");
+  if (live.isOn) await live.stop();
+  try {
+    await settle($("private").checked);
+  } catch (problem) {
+    showError(problem.message);
+  }
+}
+
+/** Uses a bundle that the user has as a file. */
+async function addModel(file) {
+  if (!listeners.isPrivate) {
+    showError(`${file.name} is a model: switch private mode on to use it.`);
+    return;
+  }
+  try {
+    const name = await listeners.now.add(file);
+    await offerModels();
+    status(`Loaded the model ${name}`);
+    hearAgain();
+  } catch (problem) {
+    showError(problem.message);
+  }
 }
 
 /* Files. */
 
 function add(files) {
   showError("");
-  const fresh = files.map(({ file, path }) => new Recording(file, path));
+  const models = files.filter(({ path }) => MODEL.test(path));
+  for (const { file } of models) addModel(file);
+  const sounds = files.filter((file) => !models.includes(file));
+  const fresh = sounds.map(({ file, path }) => new Recording(file, path, listeners.now));
   if (!fresh.length) return;
   recordings.push(...fresh);
   document.body.classList.add("compact");
@@ -128,11 +196,11 @@ function hearSettings() {
 
 /** Starts waiting recordings while there is room. */
 function pump() {
-  while (nRunning < PARALLEL) {
-    const next = recordings.find((r) => r.state === "waiting");
+  while (card && listeners.now && nRunning < listeners.now.parallel) {
+    const next = recordings.find((r) => r.state === "waiting" && r.by === listeners.now);
     if (!next) break;
     nRunning++;
-    next.card = card();
+    next.card = card;
     const isShown = next === detail.recording;
     hear(next, hearSettings(), isShown, () => changed(next)).finally(() => {
       nRunning--;
@@ -202,6 +270,9 @@ async function ofDrop(items) {
 
 /** In folders, files that are no sounds by their name are passed over, as on the command line. */
 const EXTENSIONS = /\.(wav|wave|rf64|w64|bw64|aiff?|aifc|caf|flac|mp[123]|m4[ab]|mp4|aac|og[gax]|opus|webm|mk[av]|alac)$/i;
+
+/** A bundle. */
+const MODEL = /^[^/]+\.onnx$/i;
 
 function soundsOf(files) {
   const sounds = files.filter(({ path }) => !path.includes("/") || EXTENSIONS.test(path));
@@ -317,16 +388,23 @@ function acceptSettings() {
     $("threshold-value").textContent = threshold().toFixed(2);
     detail.changed();
   });
-  $("model").addEventListener("change", () => {
-    describeModel();
-    hearAgain();
+  $("model").addEventListener("change", async () => {
+    try {
+      await chooseModel();
+      hearAgain();
+    } catch (problem) {
+      showError(problem.message);
+    }
   });
   $("window").addEventListener("change", hearAgain);
+  $("private").addEventListener("change", switchPrivate);
 }
 
-/** Hears everything again: by another model, or in other segments. */
+/** Hears everything again: by another model, or in other segments. What was heard in private mode is
+ * never sent anywhere later. */
 function hearAgain() {
   for (const recording of recordings) {
+    if (recording.by !== listeners.now) continue;
     recording.again = recording.state === "hearing";
     if (!recording.again) recording.state = "waiting";
     recording.controller?.abort();
@@ -347,7 +425,8 @@ async function start() {
     button.addEventListener("click", () => exportAs(button.dataset.export));
   }
   try {
-    await loadModels();
+    $("version").textContent = `Earmark ${await listeners.start()}`;
+    await settle(listeners.wantsPrivate);
   } catch (problem) {
     showError(problem.message);
   }

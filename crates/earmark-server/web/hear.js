@@ -1,22 +1,20 @@
-// Recordings through the server: one request for short ones, a job that is heard while it is uploaded
-// for long ones.
+// Recordings and what is heard in them, whoever hears: the server (remote.js) or this browser (private.js).
 
-import { Problem, events, patientRequest, request } from "./api.js";
-
-/** Uploads from this size on are heard while they come in. */
-const LONG_BYTES = 4 << 20;
+import { Problem } from "./api.js";
 
 /** What is asked for, whatever the slider says: it filters what came. */
 const TOP = 12;
 const LOWEST_SCORE = 0.02;
 
-export const PICTURE_COLUMNS = 2400;
+const PICTURE_COLUMNS = 2400;
 
 /** A recording and what is known of it. */
 export class Recording {
-  constructor(file, path) {
+  /** `by` hears it, now and whenever it is heard again: a recording of private mode stays private. */
+  constructor(file, path, by) {
     this.file = file;
     this.path = path;
+    this.by = by;
     this.state = "waiting";
     /** Whether it is to be heard again when what runs has stopped. */
     this.again = false;
@@ -41,21 +39,19 @@ export class Recording {
   }
 }
 
-function query(settings, more = {}) {
-  return new URLSearchParams({ ...settings, top: TOP, threshold: LOWEST_SCORE, ...more });
-}
-
 /** Hears a recording with `settings` (`model`, perhaps `window` and `hop`); calls `changed(kind)` as it goes. */
 export async function hear(recording, settings, withPicture, changed) {
   recording.reset();
   recording.state = "hearing";
   recording.controller = new AbortController();
+  recording.hasPicture = withPicture;
   changed("state");
   try {
-    if (withPicture || recording.file.size >= LONG_BYTES) {
-      await hearAsJob(recording, settings, changed);
-    } else {
-      await hearAtOnce(recording, settings, changed);
+    const wish = { ...settings, name: recording.file.name, top: TOP, threshold: LOWEST_SCORE };
+    if (withPicture) wish.picture = PICTURE_COLUMNS;
+    for await (const [name, data] of recording.by.hear(recording.file, wish, recording.controller.signal)) {
+      take(recording, name, data);
+      changed(name);
     }
     if (!recording.clip) throw new Problem(0, { detail: "the answer broke off" });
     recording.state = "done";
@@ -71,66 +67,35 @@ export async function hear(recording, settings, withPicture, changed) {
   changed("state");
 }
 
-async function hearAtOnce(recording, settings, changed) {
-  const signal = recording.controller.signal;
-  const name = recording.file.name;
-  const path = `/v1/tag?${query(settings, { name })}`;
-  const headers = { accept: "text/event-stream", "content-type": "application/octet-stream" };
-  const response = await patientRequest(path, { method: "POST", body: recording.file, headers, signal });
-  await take(recording, response, changed);
-}
-
-async function hearAsJob(recording, settings, changed) {
-  const signal = recording.controller.signal;
-  const parameters = query(settings, { name: recording.file.name, picture: PICTURE_COLUMNS });
-  const created = await patientRequest(`/v1/jobs?${parameters}`, { method: "POST", signal });
-  const job = await created.json();
-  const upload = request(job.audio, { method: "PUT", body: recording.file, signal });
-  // The events say better what is wrong; an upload that is not finished ends with them.
-  upload.catch(() => {});
-  const response = await request(job.events, { signal });
-  recording.hasPicture = true;
-  await take(recording, response, changed);
-}
-
-async function take(recording, response, changed) {
-  for await (const [name, data] of events(response)) {
-    switch (name) {
-      case "opened":
-        recording.opened = data;
-        recording.durationSecs = data.duration_secs;
-        break;
-      case "segment":
-        recording.segments.push(data);
-        break;
-      case "progress":
-        recording.heardSecs = data.heard_secs;
-        break;
-      case "picture":
-        recording.pictures.push(unpack(data));
-        break;
-      case "clip":
-        recording.clip = data;
-        recording.durationSecs = data.duration_secs;
-        break;
-      case "problem":
-        throw new Problem(data.status, data);
-    }
-    changed(name);
+function take(recording, name, data) {
+  switch (name) {
+    case "opened":
+      recording.opened = data;
+      recording.durationSecs = data.duration_secs;
+      break;
+    case "segment":
+      recording.segments.push(data);
+      break;
+    case "progress":
+      recording.heardSecs = data.heard_secs;
+      break;
+    case "picture":
+      recording.pictures.push(unpack(data));
+      break;
+    case "clip":
+      recording.clip = data;
+      recording.durationSecs = data.duration_secs;
+      break;
+    case "problem":
+      throw new Problem(data.status, data);
   }
 }
 
 /** Asks for the picture of a recording that was heard without. */
 export async function fetchPicture(recording) {
   recording.hasPicture = true;
-  const parameters = new URLSearchParams({ columns: PICTURE_COLUMNS, name: recording.file.name });
-  const response = await patientRequest(`/v1/picture?${parameters}`, {
-    method: "POST",
-    body: recording.file,
-    headers: { "content-type": "application/octet-stream" },
-  });
-  const drawn = await response.json();
-  recording.pictures = drawn.pictures.map(unpack);
+  const pictures = await recording.by.pictures(recording.file, PICTURE_COLUMNS);
+  recording.pictures = pictures.map(unpack);
 }
 
 /** A picture with bytes instead of base64. */

@@ -15,7 +15,7 @@ export async function openMicrophone(take) {
     throw new Error(why);
   }
   const context = new AudioContext();
-  await context.audioWorklet.addModule("/assets/worklet.js");
+  await context.audioWorklet.addModule(new URL("./worklet.js", import.meta.url));
   const source = context.createMediaStreamSource(stream);
   const tap = new AudioWorkletNode(context, "earmark-tap", { numberOfOutputs: 0 });
   tap.port.onmessage = (message) => take(message.data);
@@ -41,19 +41,25 @@ export function toInt16(samples) {
 export function wavFile(blocks, sampleRate, name) {
   const pcm = blocks.map(toInt16);
   const nBytes = pcm.reduce((sum, block) => sum + block.byteLength, 0);
+  return new File([wavHeader({ sampleRate, nBytes, isFloat: false }), ...pcm], name, { type: "audio/wav" });
+}
+
+/** The header of a mono WAV file with `nBytes` of samples, 32-bit floats or 16-bit integers. */
+export function wavHeader({ sampleRate, nBytes, isFloat }) {
+  const width = isFloat ? 4 : 2;
   const header = new DataView(new ArrayBuffer(44));
   const text = (at, word) => [...word].forEach((c, i) => header.setUint8(at + i, c.charCodeAt(0)));
   text(0, "RIFF");
   header.setUint32(4, 36 + nBytes, true);
   text(8, "WAVEfmt ");
   header.setUint32(16, 16, true);
-  header.setUint16(20, 1, true);
+  header.setUint16(20, isFloat ? 3 : 1, true);
   header.setUint16(22, 1, true);
   header.setUint32(24, sampleRate, true);
-  header.setUint32(28, sampleRate * 2, true);
-  header.setUint16(32, 2, true);
-  header.setUint16(34, 16, true);
+  header.setUint32(28, sampleRate * width, true);
+  header.setUint16(32, width, true);
+  header.setUint16(34, 8 * width, true);
   text(36, "data");
   header.setUint32(40, nBytes, true);
-  return new File([header, ...pcm], name, { type: "audio/wav" });
+  return header;
 }

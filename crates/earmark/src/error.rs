@@ -343,6 +343,23 @@ pub enum Error {
 }
 
 impl Error {
+    /// One word per kind of error about a recording or a request, for programs: `too-large`, `limit`,
+    /// `not-audio`, `codec`, `damaged`, `bad-parameter`; `internal` for everything else.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Limit { what: "size", .. } => "too-large",
+            Self::Limit { .. } | Self::ClipTooLong { .. } => "limit",
+            Self::NotAudio { .. } => "not-audio",
+            Self::UnsupportedCodec { .. } => "codec",
+            Self::Decode { .. }
+            | Self::Truncated { .. }
+            | Self::ClipTooShort { .. }
+            | Self::Sample { .. } => "damaged",
+            Self::Config { .. } | Self::UnknownClass { .. } => "bad-parameter",
+            _ => "internal",
+        }
+    }
+
     /// Advice to print on a line of its own, where there is some.
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -11,14 +11,18 @@ pub mod audio;
 pub mod augment;
 pub mod bundle;
 pub mod dataset;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod ensemble;
 pub mod error;
 pub mod eval;
 pub mod features;
+pub mod hear;
 pub mod model;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod numpy;
 pub mod results;
 pub mod runtime;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod search;
 pub mod tagger;
 

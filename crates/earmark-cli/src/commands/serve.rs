@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use earmark::audio::Limits;
+use earmark::hear::Model;
 use earmark::runtime::RuntimeChoice;
 use earmark_server::review::Review;
-use earmark_server::{Config, Model, Server};
+use earmark_server::{Config, Server};
 
 use super::Outcome;
 use crate::commands::bundle::ModelStore;

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use earmark::audio::{AudioStream, Channels, Limits, OpenOptions};
+use earmark::hear::{Painter, Picture};
 
-use crate::work::{Control, Failure, Painter, Picture, Slot};
+use crate::work::{Control, Failure, Slot};
 
 /// The longest sound that is sent to a page, in seconds.
 const MAX_SECS: f64 = 900.0;

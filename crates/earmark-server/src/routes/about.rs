@@ -1,12 +1,16 @@
 //! What the server says about itself: models, health, metrics, its own description.
 
+use std::sync::Arc;
+
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::app::Shared;
+use crate::params;
 use crate::problem::Problem;
 
 /// The `OpenAPI` document.
@@ -26,6 +30,17 @@ pub(super) async fn models(State(app): State<Shared>) -> Json<Value> {
         },
         "version": env!("CARGO_PKG_VERSION"),
     }))
+}
+
+/// The file of a model, for the private mode of the page.
+pub(super) async fn bundle(
+    State(app): State<Shared>,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    let model = params::model(&app, Some(&name))?;
+    let content_type = HeaderValue::from_static("application/octet-stream");
+    let bytes = Bytes::from_owner(Arc::clone(model.bundle().bytes()));
+    Ok(([(header::CONTENT_TYPE, content_type)], bytes).into_response())
 }
 
 pub(super) async fn openapi() -> Response {

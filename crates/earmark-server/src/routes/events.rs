@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use earmark::audio::Source;
+use earmark::hear::{Event, Heard, Task};
 use futures_util::stream;
 use serde_json::json;
 use tokio::sync::mpsc::error::TrySendError;
@@ -16,7 +17,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use super::tag;
 use crate::app::Shared;
 use crate::problem::Problem;
-use crate::work::{Control, Event, Heard, Slot, Stopped, Task, Ticket, hear};
+use crate::work::{Control, Slot, Stopped, Ticket, hear};
 
 /// How many events wait for a slow client before the work does.
 pub(super) const CAPACITY: usize = 64;
@@ -88,27 +89,7 @@ pub(super) fn response(receiver: Receiver<Told>, control: Control) -> Response {
 
 fn event(told: Told) -> sse::Event {
     let (name, data) = match told {
-        Told::Event(Event::Opened {
-            duration_secs,
-            sample_rate,
-            n_channels,
-            format,
-        }) => (
-            "opened",
-            json!({
-                "duration_secs": duration_secs,
-                "sample_rate": sample_rate,
-                "n_channels": n_channels,
-                "format": format,
-            })
-            .to_string(),
-        ),
-        Told::Event(Event::Picture(picture)) => ("picture", json!(picture).to_string()),
-        Told::Event(Event::Segment(row)) => ("segment", row),
-        Told::Event(Event::Progress(secs)) => {
-            ("progress", json!({ "heard_secs": secs }).to_string())
-        }
-        Told::Event(Event::Clip(row)) => ("clip", row),
+        Told::Event(event) => event.into_name_and_json(),
         Told::Done(heard) => (
             "done",
             json!({ "duration_secs": heard.duration_secs }).to_string(),

@@ -12,6 +12,7 @@ use axum::RequestExt as _;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{Request, State};
 use axum::response::Response;
+use earmark::hear::{Cutting, Model, Painter, Wish};
 use earmark::results::{Row, Run, Subject, write_json_line};
 use earmark::tagger::{SegmentScores, Selection, Tagger};
 use serde::Deserialize;
@@ -19,10 +20,9 @@ use serde_json::json;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::app::Shared;
-use crate::models::{Cutting, Model};
-use crate::params::{self, HearParams};
+use crate::params;
 use crate::problem::Problem;
-use crate::work::{Control, Painter, Slot, Stopped};
+use crate::work::{Control, Slot, Stopped};
 
 /// The name of the protocol, for clients that offer the API key as another one.
 pub(crate) const PROTOCOL: &str = "earmark-live";
@@ -97,23 +97,27 @@ struct Session {
 
 impl Session {
     fn new(app: &Shared, params: &LiveParams) -> Result<Self, Problem> {
-        let hear = HearParams::live(params.model.clone(), params.top, params.threshold);
-        let model = hear.model(app)?;
+        let model = params::model(app, params.model.as_deref())?;
         let own = &model.metadata().segment;
         let window = params
             .window
             .unwrap_or(own.length_secs.min(DEFAULT_WINDOW_SECS));
         let hop = params.hop.unwrap_or(window.min(DEFAULT_HOP_SECS));
         let cutting = Cutting {
-            window_secs: Some(params::check_secs("window", window)?),
-            hop_secs: Some(params::check_secs("hop", hop)?),
+            window_secs: Some(window),
+            hop_secs: Some(hop),
             ..Cutting::default()
+        };
+        let wish = Wish {
+            top: params.top,
+            threshold: params.threshold,
+            ..Wish::default()
         };
         let tagger = model.tagger(cutting, app.config.limits)?;
         // Also checks the rate.
         tagger.live(params.rate)?;
         Ok(Self {
-            selection: hear.selection(&model)?,
+            selection: wish.selection(&model)?,
             tagger,
             rate: params.rate,
             format: params.format,

@@ -29,6 +29,7 @@ pub(crate) fn router(app: Shared) -> Router {
         .route("/v1/embed", post(tag::embed))
         .route("/v1/picture", post(picture::draw))
         .route("/v1/models", get(about::models))
+        .route("/v1/models/{name}/bundle", get(about::bundle))
         .route("/v1/jobs", post(jobs::create))
         .route("/v1/jobs/{id}", delete(jobs::cancel))
         .route("/v1/jobs/{id}/audio", put(jobs::upload))

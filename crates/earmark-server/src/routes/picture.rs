@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
+use earmark::hear::{check_columns, picture};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -12,7 +13,7 @@ use crate::app::Shared;
 use crate::params;
 use crate::problem::Problem;
 use crate::upload;
-use crate::work::{Failure, picture};
+use crate::work::Failure;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,7 +30,7 @@ pub(super) async fn draw(
 ) -> Result<Json<Value>, Problem> {
     let params: PictureParams = params::parse(request.uri())?;
     let columns = params.columns.unwrap_or(DEFAULT_COLUMNS);
-    params::check_columns(columns)?;
+    check_columns(columns)?;
     app.check_room()?;
     let upload = upload::spool(&app, request).await?;
     let given = upload.name.clone().or(params.name).unwrap_or_default();

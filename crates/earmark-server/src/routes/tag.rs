@@ -6,6 +6,7 @@ use std::time::Instant;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
+use earmark::hear::Event;
 use tokio::sync::mpsc;
 
 use super::events;
@@ -13,7 +14,7 @@ use crate::app::{App, Shared};
 use crate::params::{self, HearParams, Wanted};
 use crate::problem::Problem;
 use crate::upload;
-use crate::work::{Control, Event, Failure, Slot, Stopped, Ticket, hear};
+use crate::work::{Control, Failure, Slot, Stopped, Ticket, hear};
 
 /// How rows are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,10 +8,8 @@ mod chunks;
 mod control;
 mod gate;
 mod hear;
-mod picture;
 
 pub(crate) use chunks::{Chunk, ChunkReader};
 pub(crate) use control::{Control, Stopped};
 pub(crate) use gate::{Gate, Slot, Ticket};
-pub(crate) use hear::{Event, Failure, Heard, Task, hear};
-pub(crate) use picture::{Painter, Picture, picture};
+pub(crate) use hear::{Failure, hear};

@@ -50,7 +50,7 @@ pub use guard::silence_decoder_panics;
 pub use metadata::{RecordingMeta, StartSource, StartTime};
 pub use options::{Channels, Limits, OpenOptions, Truncated};
 pub use resample::{Resampler, resample};
-pub use source::Source;
+pub use source::{ReadSeek, Source};
 pub use stream::{AudioBlock, AudioInfo, AudioStream};
 
 /// A mono recording in memory.

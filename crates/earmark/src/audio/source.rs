@@ -12,16 +12,21 @@ use symphonia::core::io::MediaSource;
 use super::Limits;
 use crate::{Error, Result};
 
+/// What [`Source::Seekable`] reads.
+pub trait ReadSeek: Read + Seek + Send + Sync {}
+
+impl<T: Read + Seek + Send + Sync> ReadSeek for T {}
+
 /// Bytes that hold a recording.
 pub enum Source {
     /// A file. A pipe or device given as a path is read like [`Source::Reader`].
     Path(PathBuf),
-    /// A file that is open already, such as an unnamed temporary one.
-    File {
+    /// Anything that can be read at any place, such as an unnamed temporary file.
+    Seekable {
         /// The name used in messages.
         name: String,
-        /// The file; it is read from its beginning.
-        file: File,
+        /// The recording; it is read from its beginning.
+        reader: Box<dyn ReadSeek>,
     },
     /// A buffer in memory.
     Bytes {
@@ -44,7 +49,7 @@ impl Source {
     pub fn name(&self) -> String {
         match self {
             Self::Path(path) => path.display().to_string(),
-            Self::File { name, .. } | Self::Bytes { name, .. } | Self::Reader { name, .. } => {
+            Self::Seekable { name, .. } | Self::Bytes { name, .. } | Self::Reader { name, .. } => {
                 name.clone()
             }
         }
@@ -175,9 +180,15 @@ impl Watch {
 const BUFFER_BYTES: usize = 64 * 1024;
 
 enum Inner {
-    File(BufReader<File>),
+    Seekable(BufReader<Box<dyn ReadSeek>>),
     Bytes(Cursor<Arc<[u8]>>),
     Stream(Box<dyn Read + Send + Sync>),
+}
+
+impl Inner {
+    fn seekable(reader: Box<dyn ReadSeek>) -> Self {
+        Self::Seekable(BufReader::with_capacity(BUFFER_BYTES, reader))
+    }
 }
 
 /// A reader over any [`Source`], positioned at the recording's first byte.
@@ -212,18 +223,16 @@ impl ByteReader {
                     });
                 }
                 if metadata.is_file() {
-                    let reader = BufReader::with_capacity(BUFFER_BYTES, file);
-                    (Inner::File(reader), Some(metadata.len()))
+                    (Inner::seekable(Box::new(file)), Some(metadata.len()))
                 } else {
                     (Inner::Stream(Box::new(file)), None)
                 }
             }
-            Source::File { mut file, .. } => {
+            Source::Seekable { mut reader, .. } => {
                 let named = |error: io::Error| io_error(&name, error.kind(), &error.to_string());
-                file.seek(SeekFrom::Start(0)).map_err(named)?;
-                let len = file.metadata().map_err(named)?.len();
-                let reader = BufReader::with_capacity(BUFFER_BYTES, file);
-                (Inner::File(reader), Some(len))
+                let len = reader.seek(SeekFrom::End(0)).map_err(named)?;
+                reader.seek(SeekFrom::Start(0)).map_err(named)?;
+                (Inner::seekable(reader), Some(len))
             }
             Source::Bytes { bytes, .. } => {
                 let len = bytes.len() as u64;
@@ -299,7 +308,7 @@ impl ByteReader {
             }
         }
         file.seek(SeekFrom::Start(0))?;
-        self.inner = Inner::File(BufReader::with_capacity(BUFFER_BYTES, file));
+        self.inner = Inner::seekable(Box::new(file));
         (self.len, self.position, self.head) = (Some(len), 0, Vec::new());
         Ok(())
     }
@@ -314,7 +323,7 @@ impl ByteReader {
                 reader.take(more).read_to_end(&mut self.head)?;
                 bytes.extend_from_slice(&self.head[..n.min(self.head.len())]);
             }
-            Inner::File(reader) => {
+            Inner::Seekable(reader) => {
                 reader.take(n as u64).read_to_end(&mut bytes)?;
                 reader.seek(SeekFrom::Start(0))?;
             }
@@ -361,7 +370,7 @@ impl Read for ByteReader {
             .min(usize::try_from(left).unwrap_or(usize::MAX));
         let buffer = &mut buffer[..n];
         let result = match &mut self.inner {
-            Inner::File(reader) => reader.read(buffer),
+            Inner::Seekable(reader) => reader.read(buffer),
             Inner::Bytes(reader) => reader.read(buffer),
             Inner::Stream(reader) => {
                 let at = usize::try_from(self.position).unwrap_or(usize::MAX);
@@ -404,7 +413,7 @@ impl Seek for ByteReader {
         }
         match &mut self.inner {
             _ if self.forward_only => return Err(no("source cannot seek")),
-            Inner::File(reader) => {
+            Inner::Seekable(reader) => {
                 // Relative seeks keep what is buffered; offsets beyond i64 are no real files.
                 let by = i64::try_from(i128::from(target) - i128::from(self.position))
                     .map_err(|_| no("position is out of range"))?;

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
 
-use super::download::{self, DownloadOptions, Progress, Request, sha256_of};
+use super::digest::{sha256_of, sha256_of_bytes};
+use super::download::{self, DownloadOptions, Progress, Request};
 use super::import::{ImportOptions, import_weights};
 use super::registry::{FileFormat, Registry, RegistryEntry};
 use super::{Bundle, SourceFile, write_atomically};
@@ -149,7 +150,7 @@ impl Cache {
         let bundle = bundle_from(entry, &hash, &part)?;
         bundle.save(&target)?;
         let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let sum = format!("{}  {name}\n", download::sha256_of_bytes(bundle.bytes()));
+        let sum = format!("{}  {name}\n", sha256_of_bytes(bundle.bytes()));
         write_atomically(&sum_path(&target), sum.as_bytes())?;
         fs_err::remove_file(&part)?;
         Ok(target)

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::download::sha256_of;
+use super::digest::sha256_of;
 use super::registry::Registry;
 use super::{
     Activation, Bundle, Licence, Metadata, Origin, Provenance, SegmentConfig, SourceFile, Task,

@@ -10,11 +10,15 @@
 //! programs keep their names and shapes, which [`Tensors`] states.
 
 mod atomic;
+#[cfg(not(target_arch = "wasm32"))]
 mod cache;
 mod card;
 mod container;
+mod digest;
+#[cfg(not(target_arch = "wasm32"))]
 mod download;
 mod graph;
+#[cfg(not(target_arch = "wasm32"))]
 mod import;
 mod metadata;
 pub mod onnx;
@@ -30,11 +34,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use atomic::write_atomically;
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) use atomic::write_atomically_with;
+#[cfg(not(target_arch = "wasm32"))]
 pub use cache::{Cache, CacheState, find_model};
 pub use card::Card;
 pub use container::OPSETS;
+pub use digest::{sha256_of, sha256_of_bytes};
+#[cfg(not(target_arch = "wasm32"))]
 pub use download::{DownloadOptions, Progress};
+#[cfg(not(target_arch = "wasm32"))]
 pub use import::{ImportOptions, import_weights};
 pub use metadata::{FORMAT_VERSION, Input, Metadata, WaveformInput};
 pub use output::{Activation, Calibration, Task, Thresholds, scores_in_place};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::download::sha256_of_bytes;
+use super::digest::sha256_of_bytes;
 use super::registry::toml_error;
 use super::{
     Activation, Bundle, Calibration, Input, Licence, Metadata, Origin, Provenance, SegmentConfig,

@@ -22,6 +22,10 @@ pub const MAX_CLIP_WIDE_SECS: u32 = 600;
 /// limit the squares of sums of samples leave the range of `f32`.
 pub const MAX_SAMPLE: f32 = 1e9;
 
+/// No front end is asked whether it needs more samples than this: a year at 32 kHz, or nine hours where
+/// addresses have 32 bits.
+const MOST_SAMPLES: usize = 1 << if usize::BITS > 40 { 40 } else { 30 };
+
 /// A front end, ready for work: windows, Fourier plans and filters are computed.
 ///
 /// Cheap to clone and to share between threads.
@@ -145,7 +149,7 @@ impl FrontEnd {
     /// The least number above 0 for which `holds`, which then holds for all larger ones.
     fn least(&self, holds: impl Fn(usize) -> bool) -> usize {
         let mut high = 1_usize;
-        while !holds(high) && high < 1 << 40 {
+        while !holds(high) && high < MOST_SAMPLES {
             high *= 2;
         }
         let mut low = high / 2;

@@ -26,6 +26,7 @@ pub mod block;
 pub mod cnn;
 pub mod crnn;
 pub mod efficient_at;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod import;
 mod named;
 pub mod parameter;

@@ -21,7 +21,9 @@
 //! goes into convolutions, three quarters into depthwise ones, which it does not vectorise.
 
 mod batch;
+#[cfg(not(target_arch = "wasm32"))]
 mod library;
+#[cfg(not(target_arch = "wasm32"))]
 mod onnxruntime;
 mod rust;
 
@@ -131,16 +133,27 @@ pub struct Graph<'a> {
 /// As for [`load`].
 pub fn load_graph(graph: &Graph<'_>, options: &RuntimeOptions) -> Result<Box<dyn Runtime>> {
     let rust = || Ok(Box::new(rust::RustRuntime::load(graph)?) as Box<dyn Runtime>);
-    let other = || {
-        let loaded = onnxruntime::OnnxRuntime::load(graph, options.library.as_deref())?;
-        Ok(Box::new(loaded) as Box<dyn Runtime>)
-    };
     match options.choice {
         RuntimeChoice::Rust => rust(),
-        RuntimeChoice::Onnxruntime => other(),
+        RuntimeChoice::Onnxruntime => load_onnxruntime(graph, options),
         // Whichever runs is reported by its name, so falling back is no secret.
-        RuntimeChoice::Auto => other().or_else(|_: Error| rust()),
+        RuntimeChoice::Auto => load_onnxruntime(graph, options).or_else(|_: Error| rust()),
     }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn load_onnxruntime(graph: &Graph<'_>, options: &RuntimeOptions) -> Result<Box<dyn Runtime>> {
+    let loaded = onnxruntime::OnnxRuntime::load(graph, options.library.as_deref())?;
+    Ok(Box::new(loaded))
+}
+
+/// WebAssembly loads no shared libraries.
+#[cfg(target_arch = "wasm32")]
+fn load_onnxruntime(_: &Graph<'_>, _: &RuntimeOptions) -> Result<Box<dyn Runtime>> {
+    Err(Error::Runtime {
+        runtime: "onnxruntime",
+        reason: "there are no shared libraries in WebAssembly".to_owned(),
+    })
 }
 
 /// A runtime whose input is scaled as the bundle says and whose output is held against the vocabulary.

@@ -7,44 +7,64 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use earmark::audio::{AudioStream, Limits, OpenOptions, Source};
-use earmark::features::{
+use serde::Serialize;
+
+use crate::audio::{AudioStream, Limits, OpenOptions, Source};
+use crate::features::{
     BinValue, ClipConfig, DecibelConfig, EmptyBands, FeatureStream, Features, FrequencyAxis,
     FrontEnd, FrontEndConfig, Loudness, MelConfig, MelNorm, Representation, SpectrogramConfig,
     StftConfig, StftScaling,
 };
-use earmark::{Error, Result};
-use serde::Serialize;
+use crate::{Error, Result};
 
 const N_BANDS: usize = 96;
 const FRAMES_PER_SEC: u32 = 100;
 const LOWEST_DB: f32 = -95.0;
 const HIGHEST_DB: f32 = -15.0;
 
+/// The largest number of columns of a picture.
+const MAX_COLUMNS: usize = 16_384;
+
+/// Whether a picture may have so many columns.
+///
+/// # Errors
+/// [`Error::Config`] if it may not.
+pub fn check_columns(n: usize) -> Result<()> {
+    if (1..=MAX_COLUMNS).contains(&n) {
+        return Ok(());
+    }
+    Err(Error::Config {
+        key: "the number of columns".to_owned(),
+        found: n.to_string(),
+        expected: format!("must be from 1 to {MAX_COLUMNS}"),
+    })
+}
+
 /// The rate at which recordings are drawn that no model hears, in Hz.
 const PICTURE_RATE: u32 = 32_000;
 
 /// Consecutive columns.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Picture {
+pub struct Picture {
     /// The number of the first column.
-    pub(crate) first_column: u64,
+    pub first_column: u64,
     /// The number of columns.
-    pub(crate) n_columns: usize,
+    pub n_columns: usize,
     /// Seconds from one column to the next.
-    pub(crate) column_secs: f64,
+    pub column_secs: f64,
     /// Bands per column.
-    pub(crate) n_bands: usize,
+    pub n_bands: usize,
     /// The highest frequency in Hz; the bands are equally spaced on the Slaney mel scale below it.
-    pub(crate) highest_hz: f64,
+    pub highest_hz: f64,
     /// `[column, band]`, a byte each, lowest band first, in base64.
-    pub(crate) levels: String,
+    pub levels: String,
     /// `[column, 2]`: the lowest and the highest sample, a signed byte each, in base64.
-    pub(crate) peaks: String,
+    pub peaks: String,
 }
 
 /// Draws one recording, block by block.
-pub(crate) struct Painter {
+#[derive(Debug)]
+pub struct Painter {
     stream: Option<FeatureStream>,
     frames_per_column: usize,
     hop_length: usize,
@@ -61,11 +81,10 @@ pub(crate) struct Painter {
 impl Painter {
     /// A painter of sound at `sample_rate` Hz, with about `max_columns` columns if the recording is
     /// as long as it says.
-    pub(crate) fn new(
-        sample_rate: u32,
-        duration_secs: Option<f64>,
-        max_columns: usize,
-    ) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a rate at which nothing can be drawn.
+    pub fn new(sample_rate: u32, duration_secs: Option<f64>, max_columns: usize) -> Result<Self> {
         let hop_length = (sample_rate / FRAMES_PER_SEC).max(1) as usize;
         let front_end = FrontEnd::new(&front_end(sample_rate, hop_length))?;
         // Of a stream without an end, ten columns a second are drawn.
@@ -88,13 +107,19 @@ impl Painter {
     }
 
     /// A painter of sound as it happens: 25 columns a second.
-    pub(crate) fn live(sample_rate: u32) -> Result<Self> {
+    ///
+    /// # Errors
+    /// As for [`Painter::new`].
+    pub fn live(sample_rate: u32) -> Result<Self> {
         let one_second = 25;
         Self::new(sample_rate, Some(1.0), one_second)
     }
 
     /// Takes the next samples.
-    pub(crate) fn push(&mut self, samples: &[f32]) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::Sample`] for samples that are not finite.
+    pub fn push(&mut self, samples: &[f32]) -> Result<()> {
         if let Some(stream) = &mut self.stream {
             let features = stream.push(samples)?;
             self.paint(&features);
@@ -116,7 +141,7 @@ impl Painter {
     }
 
     /// The columns that are complete since the last call; `None` without any.
-    pub(crate) fn take(&mut self) -> Option<Picture> {
+    pub fn take(&mut self) -> Option<Picture> {
         let n_columns = (self.levels.len() / N_BANDS).min(self.peaks.len() / 2);
         if n_columns == 0 {
             return None;
@@ -138,7 +163,7 @@ impl Painter {
     }
 
     /// The last columns.
-    pub(crate) fn finish(&mut self) -> Option<Picture> {
+    pub fn finish(&mut self) -> Option<Picture> {
         let last = self.stream.take().and_then(|stream| stream.finish().ok());
         if let Some(features) = last {
             self.paint(&features);
@@ -212,7 +237,7 @@ fn front_end(sample_rate: u32, hop_length: usize) -> FrontEndConfig {
 ///
 /// # Errors
 /// What decoding says of it, and `stop`'s error.
-pub(crate) fn picture<E: From<Error>>(
+pub fn picture<E: From<Error>>(
     source: Source,
     limits: Limits,
     max_columns: usize,
