@@ -6,6 +6,8 @@
 
 use std::path::PathBuf;
 
+use crate::dataset::nearest;
+
 /// The result of every fallible function of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -342,6 +344,21 @@ pub enum Error {
     },
 }
 
+/// What a TOML reader has to say, in one line. For an unknown key it lists the known ones: the nearest of
+/// them is suggested.
+pub fn toml_reason(error: &toml::de::Error) -> String {
+    let line = error.message().trim().replace('\n', "; ");
+    if !line.starts_with("unknown ") {
+        return line;
+    }
+    let mut words = line.split('`').skip(1).step_by(2);
+    let found = words.next().unwrap_or_default();
+    match nearest(found, words) {
+        Some(near) => format!("{line}; did you mean `{near}`?"),
+        None => line,
+    }
+}
+
 impl Error {
     /// One word per kind of error about a recording or a request, for programs: `too-large`, `limit`,
     /// `not-audio`, `codec`, `damaged`, `bad-parameter`; `internal` for everything else.
@@ -357,6 +374,16 @@ impl Error {
             | Self::Sample { .. } => "damaged",
             Self::Config { .. } | Self::UnknownClass { .. } => "bad-parameter",
             _ => "internal",
+        }
+    }
+
+    /// What TOML text has wrong, with its line; `name` is what messages call the text.
+    pub fn toml(name: &str, text: &str, error: &toml::de::Error) -> Self {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        Self::Line {
+            name: name.to_owned(),
+            line: 1 + before.map_or(0, |before| before.matches('\n').count()),
+            reason: toml_reason(error),
         }
     }
 

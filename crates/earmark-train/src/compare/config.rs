@@ -108,13 +108,7 @@ impl CompareConfig {
     /// # Errors
     /// As for [`CompareConfig::open`].
     pub fn parse(name: &str, text: &str) -> Result<Self> {
-        let config: Self = toml::from_str(text).map_err(|error| Error::Line {
-            name: name.to_owned(),
-            line: error
-                .span()
-                .map_or(1, |span| 1 + text[..span.start].matches('\n').count()),
-            reason: error.message().trim().replace('\n', "; "),
-        })?;
+        let config: Self = toml::from_str(text).map_err(|error| Error::toml(name, text, &error))?;
         config.check()?;
         Ok(config)
     }

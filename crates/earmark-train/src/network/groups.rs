@@ -1,12 +1,12 @@
 //! Where in the network a parameter sits: its depth, and whether it belongs to the head.
 
-use earmark::model::block::{Output, OutputKind};
+use earmark::model::block::{Join, Output, OutputKind, Parallel};
 use earmark::model::{Architecture, Block, Parameter};
 
 /// The place of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place {
-    /// The index of its block in the architecture's list.
+    /// The index of its block along the network.
     pub block: usize,
     /// How far into the network the block is: 0 for the first block with parameters, 1 for the last.
     pub depth: f64,
@@ -16,7 +16,7 @@ pub struct Place {
 
 /// The places of all parameters, in the order of `parameters`.
 pub fn places(architecture: &Architecture, parameters: &[Parameter]) -> Vec<Place> {
-    let names: Vec<Vec<&str>> = architecture.blocks.iter().map(names_in).collect();
+    let names = chain(&architecture.blocks);
     let block_of = |parameter: &Parameter| {
         let prefix = parameter
             .name
@@ -29,7 +29,7 @@ pub fn places(architecture: &Architecture, parameters: &[Parameter]) -> Vec<Plac
     let first = blocks.iter().copied().min().unwrap_or(0);
     let last = blocks.iter().copied().max().unwrap_or(0);
     let embedding = architecture.blocks.iter().position(is_embedding);
-    let head_from = embedding.map_or(last, |at| at + 1);
+    let head_from = embedding.map_or(last, |at| chain(&architecture.blocks[..at]).len());
     blocks
         .into_iter()
         .map(|block| Place {
@@ -82,6 +82,19 @@ fn is_embedding(block: &Block) -> bool {
     matches!(block, Block::Output(Output { kind, .. }) if *kind == embedding)
 }
 
+/// The names in each block along the network. Branches whose channels are joined stand one after the
+/// other: a network may go on in one of them while the others carry what was found so far to its end.
+fn chain(blocks: &[Block]) -> Vec<Vec<&str>> {
+    let links = blocks.iter().flat_map(|block| match block {
+        Block::Parallel(Parallel {
+            join: Join::ConcatChannels,
+            branches,
+        }) => branches.iter().flat_map(|branch| chain(branch)).collect(),
+        block => vec![names_in(block)],
+    });
+    links.collect()
+}
+
 /// The names of all blocks with parameters in a block.
 fn names_in(block: &Block) -> Vec<&str> {
     match block {
@@ -104,6 +117,8 @@ fn names_in(block: &Block) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::{Layers, probed};
+    use earmark::Result;
     use earmark::model::efficient_at;
 
     #[test]
@@ -128,6 +143,37 @@ mod tests {
         );
         assert_eq!(places[0].depth, 0.0);
         assert_eq!(places[places.len() - 1].depth, 1.0);
+    }
+
+    #[test]
+    fn a_network_whose_layers_are_all_seen_is_as_deep_as_before() -> Result<()> {
+        let plain = efficient_at(0.4, 527);
+        let seen = probed(&plain, Layers::All, 10)?;
+        let depths = |architecture: &Architecture| -> Result<Vec<(String, f64)>> {
+            let parameters = architecture.plan()?.parameters;
+            let places = places(architecture, &parameters);
+            let named = parameters.iter().zip(&places);
+            Ok(named
+                .map(|(p, place)| (p.name.clone(), place.depth))
+                .collect())
+        };
+        let (plain, seen) = (depths(&plain)?, depths(&seen)?);
+        let order = |depths: &[(String, f64)]| -> Vec<String> {
+            let body = depths
+                .iter()
+                .filter(|(name, _)| name.starts_with("features"));
+            body.map(|(name, _)| name.clone()).collect()
+        };
+        assert_eq!(order(&plain), order(&seen));
+        assert!(seen.windows(2).all(|pair| pair[0].1 <= pair[1].1));
+        let distinct = |depths: &[(String, f64)]| {
+            let mut all: Vec<f64> = depths.iter().map(|d| d.1).collect();
+            all.dedup();
+            all.len()
+        };
+        // The last layer is another one, as deep as the one that it replaces.
+        assert_eq!(distinct(&plain), distinct(&seen));
+        Ok(())
     }
 
     #[test]

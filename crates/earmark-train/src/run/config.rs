@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use earmark::augment::AugmentConfig;
 use earmark::bundle::{Card, SegmentConfig};
-use earmark::dataset::{Layout, nearest};
+use earmark::dataset::Layout;
 use earmark::features::FrontEndConfig;
 use earmark::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::stages::StageConfig;
 use crate::noisy::NoisyConfig;
+use crate::probe::Layers;
 use crate::teacher::TeacherConfig;
 use crate::trainer::{Scope, TrainConfig};
 
@@ -129,6 +130,8 @@ pub struct ModelConfig {
     /// A head on another program's frozen graph (`train.scope = "head"`): values in its hidden layer,
     /// 0 for none; left out, 256.
     pub hidden: Option<usize>,
+    /// Linear probe: what it sees of the network.
+    pub probe_layers: Layers,
     /// Linear probe: strength of the penalty on the weights, `1 / C` in scikit-learn's terms.
     pub probe_l2: Option<f64>,
 }
@@ -159,13 +162,7 @@ impl RunConfig {
     /// As for [`RunConfig::open`].
     pub fn parse(name: &str, text: &str, overrides: &[String]) -> Result<Self> {
         // The text by itself first: an error in it can then be shown with its line.
-        let config: Self = toml::from_str(text).map_err(|error| Error::Line {
-            name: name.to_owned(),
-            line: error
-                .span()
-                .map_or(1, |span| 1 + text[..span.start].matches('\n').count()),
-            reason: suggested(error.message()),
-        })?;
+        let config: Self = toml::from_str(text).map_err(|error| Error::toml(name, text, &error))?;
         let config = match overrides {
             [] => config,
             _ => config.overridden(overrides)?,
@@ -203,7 +200,7 @@ impl RunConfig {
             Self::deserialize(table.clone()).map_err(|error| Error::Config {
                 key: key.trim().to_owned(),
                 found: format!("`{}`", value.trim()),
-                expected: suggested(error.message()),
+                expected: earmark::error::toml_reason(&error),
             })?;
         }
         let config = Self::deserialize(table).map_err(|error| Error::Config {
@@ -276,21 +273,6 @@ impl RunConfig {
             .segment
             .as_ref()
             .map_or(Ok(()), SegmentConfig::check)
-    }
-}
-
-/// A parser's message on one line. One about an unknown key or word lists the known ones in backticks;
-/// the nearest of them is suggested.
-fn suggested(message: &str) -> String {
-    let line = message.trim().replace('\n', "; ");
-    if !line.starts_with("unknown ") {
-        return line;
-    }
-    let mut words = line.split('`').skip(1).step_by(2);
-    let found = words.next().unwrap_or_default();
-    match nearest(found, words) {
-        Some(near) => format!("{line}; did you mean `{near}`?"),
-        None => line,
     }
 }
 

@@ -304,7 +304,11 @@ impl Fit<'_> {
     /// The pretrained network with a linear layer fitted to its embeddings for a head.
     pub(super) fn probe(&self, division: &Division, loss: &Loss) -> Result<Network> {
         let n_classes = self.manifest.vocabulary.len();
-        let architecture = probe::probed(&self.architecture, n_classes)?;
+        let architecture = probe::probed(
+            &self.architecture,
+            self.config.model.probe_layers,
+            n_classes,
+        )?;
         let mut network = Network::new(&architecture, self.config.train.seed, &self.device)?;
         let mut weights = Weights::new();
         if let Some((_, pretrained)) = &self.start.pretrained {

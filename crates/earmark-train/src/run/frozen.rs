@@ -21,6 +21,7 @@ use rayon::prelude::*;
 
 use super::RunConfig;
 use crate::clips::{ClipSet, ValidationClips};
+use crate::probe::Layers;
 use crate::source::{Batch, Batches, Cut, Examples};
 use crate::trainer::Scope;
 
@@ -65,6 +66,13 @@ impl Frozen {
             return refuse(
                 "model.architecture",
                 "given",
+                format!("leave it out: {stays}"),
+            );
+        }
+        if config.model.probe_layers != Layers::Embedding {
+            return refuse(
+                "model.probe_layers",
+                "other layers than the embedding",
                 format!("leave it out: {stays}"),
             );
         }

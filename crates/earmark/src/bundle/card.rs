@@ -32,13 +32,8 @@ impl Card {
     /// [`Error::Io`], and [`Error::Line`] for text that does not parse and unknown keys.
     pub fn open(path: &Path) -> Result<Self> {
         let text = fs_err::read_to_string(path)?;
-        toml::from_str(&text).map_err(|error| Error::Line {
-            name: path.display().to_string(),
-            line: error
-                .span()
-                .map_or(1, |span| 1 + text[..span.start].matches('\n').count()),
-            reason: error.message().trim().replace('\n', "; "),
-        })
+        toml::from_str(&text)
+            .map_err(|error| Error::toml(&path.display().to_string(), &text, &error))
     }
 }
 

@@ -4,13 +4,16 @@
 //! frozen network computed once. It takes seconds, has one setting, and is the figure that
 //! fine-tuning has to beat.
 
-use earmark::model::block::{Linear, Output, OutputKind};
-use earmark::model::{Architecture, Block, Tensor, Weights};
+use earmark::model::{Tensor, Weights};
 use earmark::{Error, Result};
 use rayon::prelude::*;
 
 use crate::loss::Loss;
 use earmark::ensemble::lbfgs::{Limits, minimise};
+
+mod layers;
+
+pub use layers::{Layers, probed};
 
 /// The name of the linear layer in a probed network.
 pub const LAYER: &str = "probe";
@@ -86,46 +89,6 @@ impl Probe {
         );
         Ok(())
     }
-}
-
-/// The network that ends in a linear layer right after its embedding.
-///
-/// # Errors
-/// [`Error::Shape`] if the embedding is not one of the main blocks.
-pub fn probed(architecture: &Architecture, n_classes: usize) -> Result<Architecture> {
-    let plan = architecture.plan()?;
-    let is_embedding = |block: &Block| matches!(block, Block::Output(Output { kind, .. }) if *kind == OutputKind::Embedding);
-    let Some(at) = architecture.blocks.iter().position(is_embedding) else {
-        return Err(Error::Shape {
-            what: format!("{}: embedding", architecture.name),
-            found: "inside a branch".to_owned(),
-            expected: "one of the network's main blocks".to_owned(),
-        });
-    };
-    let mut blocks = architecture.blocks[..=at].to_vec();
-    if let Block::Output(output) = &architecture.blocks[at] {
-        blocks.extend(output.blocks.clone());
-        blocks[at] = Block::Output(Output {
-            kind: OutputKind::Embedding,
-            blocks: Vec::new(),
-        });
-        // What led to the side output leads to the main one now, and the embedding follows it.
-        blocks[at..].rotate_left(1);
-    }
-    blocks.push(Block::Linear(Linear {
-        name: LAYER.to_owned(),
-        in_features: plan.embedding_dim,
-        out_features: n_classes,
-        bias: true,
-    }));
-    let probed = Architecture {
-        name: format!("{}-probe", architecture.name),
-        input: architecture.input,
-        n_classes,
-        blocks,
-    };
-    probed.plan()?;
-    Ok(probed)
 }
 
 /// Value and gradient of the objective; the point is `[class, dim + 1]` with the bias last.
@@ -231,7 +194,6 @@ impl Scale {
 mod tests {
     use super::*;
     use crate::loss::LossConfig;
-    use earmark::model::efficient_at;
 
     #[test]
     fn a_probe_is_the_minimum_of_its_objective() {
@@ -258,14 +220,5 @@ mod tests {
         // The line between the classes lies at 4.
         let at_four = probe.weight[1] * 4.0 + probe.bias[1];
         assert!(at_four.abs() < 1e-4, "{at_four}");
-    }
-
-    #[test]
-    fn a_probed_network_keeps_the_body_and_its_embedding() {
-        let network = probed(&efficient_at(0.4, 527), 10).unwrap();
-        let plan = network.plan().unwrap();
-        assert_eq!(plan.embedding_dim, 384);
-        assert_eq!(plan.parameter("probe.weight").unwrap().shape, [10, 384]);
-        assert!(plan.parameter("classifier.2.weight").is_none());
     }
 }
