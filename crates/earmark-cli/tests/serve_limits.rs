@@ -341,6 +341,7 @@ fn the_server_drains_when_it_is_asked_to_stop() {
     let head = server.head("POST", "/v1/tag", &[], sound.len());
     upload.write_all(head.as_bytes()).unwrap();
     upload.write_all(&sound[..1000]).unwrap();
+    wait_for_an_upload(&server);
     server.terminate();
     std::thread::sleep(Duration::from_millis(300));
     upload.write_all(&sound[1000..]).unwrap();
@@ -352,6 +353,26 @@ fn the_server_drains_when_it_is_asked_to_stop() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// Waits until the server has begun to write what a client sends.
+#[cfg(unix)]
+fn wait_for_an_upload(server: &Server) {
+    for _ in 0..1000 {
+        // Where open files cannot be listed, a moment has to do.
+        if open_uploads(server).is_none_or(|n| n > 0) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// How many uploads the server holds open: their files have no names. None where that cannot be told.
+fn open_uploads(server: &Server) -> Option<usize> {
+    let files = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).ok()?;
+    let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
+    let ours = |target: &std::path::PathBuf| target.to_string_lossy().contains("earmark-uploads-");
+    Some(targets.filter(ours).count())
+}
+
 /// The private folder holds nothing, and the server holds no file that was removed from it.
 fn nothing_is_left(place: &Place, server: &Server) {
     let folders = std::fs::read_dir(place.path("uploads")).unwrap();
@@ -359,21 +380,12 @@ fn nothing_is_left(place: &Place, server: &Server) {
         let inside: Vec<_> = std::fs::read_dir(folder.unwrap().path()).unwrap().collect();
         assert!(inside.is_empty(), "{inside:?}");
     }
-    let open = || {
-        let Ok(files) = std::fs::read_dir(format!("/proc/{}/fd", server.pid())) else {
-            return 0;
-        };
-        let targets = files.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok());
-        let ours =
-            |target: &std::path::PathBuf| target.to_string_lossy().contains("earmark-uploads-");
-        targets.filter(ours).count()
-    };
     // What was cut is noticed a moment later.
     for _ in 0..100 {
-        if open() == 0 {
+        if open_uploads(server).is_none_or(|n| n == 0) {
             return;
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    panic!("{} uploads are still open", open());
+    panic!("{:?} uploads are still open", open_uploads(server));
 }
