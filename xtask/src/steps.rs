@@ -7,6 +7,9 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::tools;
 
+/// The program with everything; the release build is the one without training.
+const WITH_TRAINING: [&str; 2] = ["--features", "earmark-cli/train"];
+
 /// Runs every step and stops at the first that fails.
 pub(crate) fn check() -> Result<()> {
     let started = Instant::now();
@@ -14,8 +17,7 @@ pub(crate) fn check() -> Result<()> {
     step("spelling", tools::typos()?)?;
     step("lints", {
         let mut clippy = cargo(&["clippy", "--workspace", "--all-targets", "--locked"]);
-        // The tests and the release build see the program without training.
-        clippy.args(["--features", "earmark-cli/train", "--", "-D", "warnings"]);
+        clippy.args(WITH_TRAINING).args(["--", "-D", "warnings"]);
         clippy
     })?;
     step("docs", {
@@ -37,10 +39,11 @@ pub(crate) fn check() -> Result<()> {
 /// Runs every test of the workspace, documentation examples included.
 pub(crate) fn test() -> Result<()> {
     announce_shared_data();
-    step(
-        "tests",
-        cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]),
-    )
+    step("tests", {
+        let mut test = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+        test.args(WITH_TRAINING);
+        test
+    })
 }
 
 /// Says whether the checks against reference data outside the repository can run.
