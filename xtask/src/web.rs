@@ -52,7 +52,9 @@ pub(crate) fn has_target() -> bool {
 fn module() -> Result<PathBuf> {
     let mut build = Command::new(env!("CARGO"));
     build
-        .args(["build", "--package", "earmark-web", "--locked"])
+        .args(["rustc", "--package", "earmark-web", "--lib", "--locked"])
+        // Not in its manifest: beside a Rust library, cargo would not optimise across crates.
+        .args(["--crate-type", "cdylib"])
         .args(["--profile", "web", "--target", TARGET]);
     tools::run(build, tools::root())?;
     let target = std::env::var_os("CARGO_TARGET_DIR")

@@ -19,7 +19,7 @@ export async function decodeByBrowser(file, maxSecs) {
     throw new Problem(0, {
       code: "limit",
       detail: `${file.name}: duration is ${secs.toFixed(1)} s, the limit is ${maxSecs} s`,
-      hint: `private mode takes recordings of up to ${maxSecs / 60} minutes; a server takes longer ones`,
+      hint: `what only the browser can decode may be ${maxSecs / 60} minutes long; convert it, or cut it`,
     });
   }
   try {

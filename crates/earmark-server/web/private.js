@@ -7,8 +7,9 @@ import { decodeByBrowser } from "./decode.js";
 /** Formats that the module does not know, which the browser's own decoder may. */
 const UNKNOWN = ["not-audio", "codec"];
 
-/** The longest recording that the browser's decoder is given; the module has the same limit. */
-const MAX_SECS = 600;
+/** The longest recording in seconds that the browser's decoder is given: what it decodes is in memory as a
+ * whole. The module itself takes ten minutes. */
+const MAX_DECODED_SECS = 300;
 
 export class Private {
   /** `fetchBytes(url)` gets the module and bundles; `models` are `{ name, url }`. */
@@ -89,7 +90,7 @@ export class Private {
       else yield event;
     }
     if (!unknown) return;
-    const file = await decodeByBrowser(command.file, MAX_SECS);
+    const file = await decodeByBrowser(command.file, MAX_DECODED_SECS);
     signal?.throwIfAborted();
     if (!file) {
       yield unknown;
