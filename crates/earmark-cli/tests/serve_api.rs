@@ -97,7 +97,7 @@ fn the_server_describes_itself() {
             if method == "parameters" {
                 continue;
             }
-            let path = path.replace("{id}", "none");
+            let path = path.replace("{id}", "none").replace("{name}", "tones");
             let answer = server.send(&method.to_uppercase(), &path, &[], b"x");
             let is_routed = answer.status != 405
                 && !(answer.status == 404 && answer.text().contains("nothing at this address"));
@@ -347,6 +347,54 @@ fn the_key_opens_the_api() {
         .insert("sec-websocket-protocol", offered);
     let (_, answer) = tungstenite::connect(request).unwrap();
     assert_eq!(answer.headers()["sec-websocket-protocol"], "earmark-live");
+}
+
+#[test]
+fn the_index_finds_what_the_command_line_finds() {
+    let place = Place::new();
+    place.file("sounds/low.wav", &mono(&[(2.0, LOW)]));
+    place.file("sounds/both.wav", &mono(&[(2.0, HIGH), (2.0, LOW)]));
+    place.file("secret.wav", &mono(&[(2.0, LOW)]));
+    let earmark = |command: &str, arguments: &str| {
+        let mut run = place.earmark(command);
+        let output = run.args(arguments.split_whitespace()).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    earmark("index", "-q sounds -o s.index");
+    let query = mono(&[(1.0, LOW + 20.0)]);
+    place.file("query.wav", &query);
+    let expected = json_lines(&earmark("search", "query.wav --index s.index -f json"));
+    let server = Server::start(&place, "--index s.index");
+    assert_eq!(server.get("/v1/models").json()["index"]["n_recordings"], 2);
+    let found = server.upload("/v1/search", "query.wav", &query).json();
+    assert_eq!(found["path"], "query.wav");
+    let hits = found["hits"].as_array().unwrap();
+    assert_eq!(hits.len(), expected.len());
+    for (hit, expected) in hits.iter().zip(&expected) {
+        let path = format!("/{}", hit["path"].as_str().unwrap());
+        assert!(expected["path"].as_str().unwrap().ends_with(&path));
+        for key in ["start_secs", "end_secs", "score"] {
+            assert_eq!(hit[key], expected[key]);
+        }
+    }
+    let every = server.post("/v1/search?every_stretch=true&top=2", &query);
+    assert_eq!(every.json()["hits"].as_array().map(Vec::len), Some(2));
+    let sound = |path: &str, end: &str| {
+        let path = format!("/v1/search/sound?path={path}&start_secs=1&end_secs={end}");
+        server.get(&path)
+    };
+    let stretch = sound("both.wav", "2.5");
+    assert_eq!(stretch.header("content-type"), Some("audio/wav"));
+    assert_eq!(stretch.body.len(), 44 + 2 * 48_000);
+    // Nothing but what was indexed.
+    assert_eq!(sound("../secret.wav", "2").status, 404);
+    assert_eq!(sound("secret.wav", "2").status, 404);
+    assert_eq!(sound("both.wav", "0.5").status, 400);
+    assert_eq!(server.post("/v1/search?top=0", &query).status, 400);
+    assert_eq!(server.post("/v1/search", b"no sound").status, 415);
+    let without = Server::start(&place, "");
+    assert_eq!(without.post("/v1/search", &query).status, 404);
 }
 
 #[test]

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { DESKTOP, PHONE, open, picture, serve, skip, sounds, violations } from "./support.js";
+import { DESKTOP, PHONE, index, open, picture, serve, skip, sounds, violations } from "./support.js";
 
 if (skip) console.log(skip);
 
@@ -210,6 +210,32 @@ describe("a server with a key", { skip }, () => {
       await page.locator("#key").fill("open sesame");
       await page.getByRole("button", { name: "Use it" }).click();
       await page.waitForFunction(() => document.getElementById("model-note").textContent);
+    } finally {
+      await browser.close();
+      server.stop();
+    }
+  });
+});
+
+describe("a server with an index", { skip }, () => {
+  it("finds what sounds alike and plays it", async () => {
+    const folder = sounds();
+    index(folder, "farm", "farm.index");
+    const server = await serve(folder, ["serve"], ["--index", "farm.index"]);
+    const { browser, page, foreign, errors } = await open(server.address, { folder });
+    try {
+      await page.setInputFiles("#files", join(folder, "farm/low.wav"));
+      await page.locator("#find-alike").click();
+      await page.waitForFunction(() => document.querySelectorAll("#alike-list li").length === 3);
+      assert.equal(await page.locator("#alike-list .name").first().textContent(), "low.wav");
+      assert.equal(await page.locator("#alike-list .score").first().textContent(), "1.000");
+      assert.deepEqual(await violations(page), []);
+      await picture(page, "alike");
+      await page.locator("#alike-list button").first().click();
+      await page.waitForFunction(() => document.getElementById("alike-audio").currentTime > 0.2);
+      await page.locator("#alike-list button").first().click();
+      assert.equal(await page.locator("#alike-audio").evaluate((audio) => audio.paused), true);
+      assert.deepEqual([foreign, errors], [[], []]);
     } finally {
       await browser.close();
       server.stop();

@@ -1,6 +1,6 @@
 // A server, a browser with a fake microphone, and sounds made by code.
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -67,6 +67,13 @@ export function wav(stretches, rate = 32_000) {
     }
   }
   return bytes;
+}
+
+/** Runs `earmark index` on a folder below `folder`. */
+export function index(folder, sounds, file) {
+  const options = ["--model", model, "--runtime", "rust"];
+  const { status, stderr } = spawnSync(earmark, ["index", "-q", sounds, "-o", file, ...options], { cwd: folder });
+  if (status !== 0) throw new Error(`earmark index ended with ${status}: ${stderr}`);
 }
 
 /** Runs `earmark serve` or `earmark review`; resolves to its address and a way to stop it. */

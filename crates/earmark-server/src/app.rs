@@ -14,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::models::Models;
 use crate::problem::Problem;
 use crate::review::Review;
+use crate::routes::Search;
 use crate::work::{Control, Failure, Gate, Stopped, Ticket};
 
 /// The server's state.
@@ -24,6 +25,7 @@ pub(crate) struct App {
     pub(crate) gate: Arc<Gate>,
     pub(crate) jobs: Jobs,
     pub(crate) review: Option<Arc<Review>>,
+    pub(crate) search: Option<Arc<Search>>,
     pub(crate) live: Arc<Semaphore>,
     pub(crate) uploads: TempDir,
     /// Cancelled when the server gives up on what still runs.

@@ -33,6 +33,14 @@ impl Models {
         }
     }
 
+    /// The model whose file has this SHA-256.
+    pub(crate) fn by_sha256(&self, sha256: &str) -> Option<Arc<Model>> {
+        self.0
+            .iter()
+            .find(|model| model.sha256() == sha256)
+            .cloned()
+    }
+
     pub(crate) fn names(&self) -> Vec<&str> {
         self.0.iter().map(|model| model.name()).collect()
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use earmark::hear::Model;
+use earmark::search::Index;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -22,7 +23,7 @@ use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::models::Models;
 use crate::review::Review;
-use crate::routes;
+use crate::routes::{self, Search};
 use crate::work::Gate;
 
 /// Why a server does not start or does not go on.
@@ -66,7 +67,8 @@ const SWEEP: Duration = Duration::from_secs(5);
 
 impl Server {
     /// Listens on the configured address; connections wait until [`Server::run`]. Without a model
-    /// there is the workbench only.
+    /// there is the workbench only. Recordings are searched for in `index`, whose model must be among the
+    /// models.
     ///
     /// # Errors
     /// [`ServeError`].
@@ -74,6 +76,7 @@ impl Server {
         mut config: Config,
         models: Vec<Model>,
         review: Option<Arc<Review>>,
+        index: Option<Index>,
     ) -> Result<Self, ServeError> {
         let address = config.address;
         let bind = |source| ServeError::Bind { address, source };
@@ -88,8 +91,11 @@ impl Server {
             None => folder.tempdir(),
         };
         let metrics = Arc::new(Metrics::new()?);
+        let models = Models::new(models)?;
+        let search = index.map(|index| Search::new(index, &models, config.limits));
         let app = App {
-            models: Models::new(models)?,
+            models,
+            search: search.transpose()?.map(Arc::new),
             gate: Gate::new(config.workers.get(), config.queue, Arc::clone(&metrics)),
             metrics,
             jobs: Jobs::default(),

@@ -1,5 +1,6 @@
 // The page: sounds in by drop, choice or microphone; what is heard out as pictures, tags and tables.
 
+import { Alike } from "./alike.js";
 import { key, onKeyNeeded, setKey } from "./api.js";
 import { Detail } from "./detail.js";
 import { FORMATS, download, rows } from "./exports.js";
@@ -31,6 +32,16 @@ const detail = new Detail(
   },
   { threshold },
 );
+
+const alike = new Alike({
+  box: $("alike"), find: $("find-alike"), note: $("alike-note"), list: $("alike-list"), audio: $("alike-audio"),
+});
+
+/** Shows a recording and, where the server has an index, what sounds like it. */
+function show(recording) {
+  detail.show(recording);
+  alike.show(recording, recording.state === "done" ? recording.by.index : null);
+}
 
 const table = new BatchTable(
   { rows: $("rows"), columns: $("columns"), filter: $("filter"), more: $("more"), count: $("batch-count") },
@@ -212,7 +223,7 @@ function pump() {
 function changed(recording) {
   if (recording === detail.recording) {
     detail.changed();
-    if (recording.state === "done") detail.show(recording);
+    if (recording.state === "done") show(recording);
     if (recording.state === "failed") {
       const { message, hint } = recording.problem;
       showError(hint ? `${message}\n${hint}` : message);
@@ -238,7 +249,7 @@ function drawSoon() {
 
 function choose(recording, byHand) {
   table.chosen = recording;
-  detail.show(recording);
+  show(recording);
   showError(recording.state === "failed" ? recording.problem.message : "");
   table.draw();
   if (byHand) $("detail").scrollIntoView({ block: "start" });
@@ -375,6 +386,7 @@ function clearAll() {
   table.chosen = null;
   table.draw();
   detail.clear();
+  alike.stop();
   for (const id of ["batch", "exports"]) $(id).hidden = true;
   document.body.classList.remove("compact");
   showError("");

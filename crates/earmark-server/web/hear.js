@@ -29,6 +29,8 @@ export class Recording {
     this.clip = null;
     this.pictures = [];
     this.hasPicture = false;
+    /** The sounds of the index that are most like it, once they were asked for. */
+    this.alike = null;
     this.problem = null;
     this.controller = null;
   }

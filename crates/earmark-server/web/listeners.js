@@ -1,8 +1,8 @@
 // Who can hear for this page: a server, or this browser in private mode; and who does.
 
+import { request } from "./api.js";
 import { Private } from "./private.js";
 import { Server } from "./remote.js";
-import { request } from "./api.js";
 
 const CHOICE = "earmark-private";
 

@@ -10,11 +10,14 @@ export class Server {
   /** Recordings on their way at the same time. */
   parallel = 3;
   cards = [];
+  /** The index that it searches in, if it has one. */
+  index = null;
 
   /** Asks for the models; gives the version of the program. */
   async start() {
     const answer = await (await request("/v1/models")).json();
     this.cards = answer.models;
+    this.index = answer.index;
     return answer.version;
   }
 

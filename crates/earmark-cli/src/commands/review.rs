@@ -83,7 +83,7 @@ impl ReviewArgs {
         let (n_clips, n_decided) = review.counts();
         printer.note(format!("{n_decided} of {n_clips} clips are decided"));
         let config = config(&self.listen, None)?;
-        let outcome = serve(config, Vec::new(), Some(Arc::clone(&review)), printer)?;
+        let outcome = serve(config, Vec::new(), Some(Arc::clone(&review)), None, printer)?;
         let (path, n_written) = review.write()?;
         printer.note(format!("wrote {n_written} clips to {}", path.display()));
         Ok(outcome)

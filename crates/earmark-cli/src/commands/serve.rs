@@ -11,6 +11,7 @@ use clap::Args;
 use earmark::audio::Limits;
 use earmark::hear::Model;
 use earmark::runtime::RuntimeChoice;
+use earmark::search::Index;
 use earmark_server::review::Review;
 use earmark_server::{Config, Server};
 
@@ -35,6 +36,11 @@ pub(crate) struct ServeArgs {
     /// What runs the network: ONNX Runtime where its library is found, or the built-in one.
     #[arg(long, value_enum, default_value = "auto")]
     runtime: RuntimeArg,
+
+    /// An index that `earmark index` wrote, in which the page and the API find the sounds most like
+    /// another; one of the models must be the one that it was made with.
+    #[arg(long, value_name = "FILE")]
+    index: Option<PathBuf>,
 
     #[command(flatten)]
     listen: ListenArgs,
@@ -149,8 +155,9 @@ impl ServeArgs {
     /// Loads the models and serves until Ctrl-C or SIGTERM.
     pub(crate) fn run(self, printer: &Printer) -> anyhow::Result<Outcome> {
         let models = self.models()?;
+        let index = self.index.as_deref().map(Index::open).transpose()?;
         let config = config(&self.listen, Some(self.guards))?;
-        serve(config, models, None, printer)
+        serve(config, models, None, index, printer)
     }
 
     fn models(&self) -> anyhow::Result<Vec<Model>> {
@@ -217,6 +224,7 @@ pub(super) fn serve(
     config: Config,
     models: Vec<Model>,
     review: Option<Arc<Review>>,
+    index: Option<Index>,
     printer: &Printer,
 ) -> anyhow::Result<Outcome> {
     earmark::audio::silence_decoder_panics();
@@ -225,7 +233,7 @@ pub(super) fn serve(
     let names: Vec<&str> = models.iter().map(Model::name).collect();
     let with = names.join(", ");
     let page = if review.is_some() { "/review" } else { "" };
-    let server = Server::bind(config, models, review.clone())?;
+    let server = Server::bind(config, models, review.clone(), index)?;
     let address = server.address();
     if !is_local {
         printer.note(match has_key {

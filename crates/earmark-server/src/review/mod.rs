@@ -13,7 +13,6 @@ mod entries;
 mod log;
 mod manifest;
 mod routes;
-mod sound;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -13,12 +13,11 @@ use serde_json::{Value, json};
 use super::Review;
 use super::entries::Entry;
 use super::log::Action;
-use super::sound::Place;
 use crate::app::{App, Shared};
 use crate::params;
 use crate::problem::Problem;
 use crate::routes::work;
-use crate::work::{Control, Failure, Slot};
+use crate::work::{Control, Failure, Place, Slot};
 
 /// Adds the workbench.
 pub(crate) fn routes(router: Router<Shared>) -> Router<Shared> {

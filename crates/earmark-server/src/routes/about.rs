@@ -28,6 +28,7 @@ pub(super) async fn models(State(app): State<Shared>) -> Json<Value> {
             "max_sample_rate": limits.max_sample_rate,
             "deadline_secs": app.config.deadline.as_secs_f64(),
         },
+        "index": app.search.as_ref().map(|search| search.card()),
         "version": env!("CARGO_PKG_VERSION"),
     }))
 }

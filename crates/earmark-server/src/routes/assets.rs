@@ -67,6 +67,7 @@ pub(super) fn routes(mut router: Router<Shared>) -> Router<Shared> {
         "/" = "index.html", HTML;
         "/assets/style.css" = "style.css", CSS;
         "/assets/icon.svg" = "icon.svg", SVG;
+        "/assets/alike.js" = "alike.js", JS;
         "/assets/api.js" = "api.js", JS;
         "/assets/app.js" = "app.js", JS;
         "/assets/decode.js" = "decode.js", JS;

@@ -6,9 +6,11 @@ mod events;
 mod jobs;
 mod live;
 mod picture;
+mod search;
 mod tag;
 
 pub(crate) use events::Told;
+pub(crate) use search::Search;
 pub(crate) use tag::work;
 
 use axum::Router;
@@ -30,6 +32,8 @@ pub(crate) fn router(app: Shared) -> Router {
         .route("/v1/picture", post(picture::draw))
         .route("/v1/models", get(about::models))
         .route("/v1/models/{name}/bundle", get(about::bundle))
+        .route("/v1/search", post(search::search))
+        .route("/v1/search/sound", get(search::sound))
         .route("/v1/jobs", post(jobs::create))
         .route("/v1/jobs/{id}", delete(jobs::cancel))
         .route("/v1/jobs/{id}/audio", put(jobs::upload))

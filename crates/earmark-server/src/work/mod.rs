@@ -8,8 +8,10 @@ mod chunks;
 mod control;
 mod gate;
 mod hear;
+mod sound;
 
 pub(crate) use chunks::{Chunk, ChunkReader};
 pub(crate) use control::{Control, Stopped};
 pub(crate) use gate::{Gate, Slot, Ticket};
 pub(crate) use hear::{Failure, hear};
+pub(crate) use sound::Place;

@@ -5,7 +5,9 @@ use std::path::Path;
 use earmark::audio::{AudioStream, Channels, Limits, OpenOptions};
 use earmark::hear::{Painter, Picture};
 
-use crate::work::{Control, Failure, Slot};
+use super::control::Control;
+use super::gate::Slot;
+use super::hear::Failure;
 
 /// The longest sound that is sent to a page, in seconds.
 const MAX_SECS: f64 = 900.0;
@@ -17,15 +19,15 @@ const RATE: u32 = 32_000;
 const COLUMNS: usize = 1_500;
 
 /// Where a clip lies.
-pub(super) struct Place {
-    pub(super) path: std::path::PathBuf,
-    pub(super) stretch_secs: Option<(f64, f64)>,
-    pub(super) limits: Limits,
+pub(crate) struct Place {
+    pub(crate) path: std::path::PathBuf,
+    pub(crate) stretch_secs: Option<(f64, f64)>,
+    pub(crate) limits: Limits,
 }
 
 impl Place {
     /// The clip as a 16-bit mono WAV file.
-    pub(super) fn wav(&self, slot: &Slot, control: &Control) -> Result<Vec<u8>, Failure> {
+    pub(crate) fn wav(&self, slot: &Slot, control: &Control) -> Result<Vec<u8>, Failure> {
         let mut samples = Vec::new();
         self.read(slot, control, |block| {
             samples.extend(
@@ -38,7 +40,7 @@ impl Place {
     }
 
     /// The clip's spectrogram and waveform.
-    pub(super) fn picture(&self, slot: &Slot, control: &Control) -> Result<Vec<Picture>, Failure> {
+    pub(crate) fn picture(&self, slot: &Slot, control: &Control) -> Result<Vec<Picture>, Failure> {
         let secs = match self.stretch_secs {
             Some((start, end)) => Some(end - start),
             None => self.open(&self.path)?.info().duration_secs,

@@ -75,6 +75,11 @@ impl Model {
         &self.metadata().name
     }
 
+    /// The SHA-256 of the bundle's file, in hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
     /// The bundle.
     pub fn bundle(&self) -> &Bundle {
         &self.bundle

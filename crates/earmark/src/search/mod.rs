@@ -84,6 +84,12 @@ impl Index {
         self.file.root()
     }
 
+    /// The recordings in the index, as paths below [`Index::root`].
+    pub fn recordings(&self) -> impl Iterator<Item = &Path> {
+        let recordings = self.file.recordings().iter();
+        recordings.map(|recording| recording.path.as_path())
+    }
+
     /// Whether embeddings of a bundle with this SHA-256 can be compared with those in the index.
     ///
     /// # Errors
