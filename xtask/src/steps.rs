@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::tools;
+use crate::{tools, web};
 
 /// The program with everything; the release build is the one without training.
 const WITH_TRAINING: [&str; 2] = ["--features", "earmark-cli/train"];
@@ -20,6 +20,13 @@ pub(crate) fn check() -> Result<()> {
         clippy.args(WITH_TRAINING).args(["--", "-D", "warnings"]);
         clippy
     })?;
+    if web::has_target() {
+        let mut clippy = cargo(&["clippy", "--package", "earmark-web", "--locked"]);
+        clippy.args(["--target", web::TARGET, "--", "-D", "warnings"]);
+        step("lints of the page's WebAssembly", clippy)?;
+    } else {
+        eprintln!("SKIPPED: the toolchain has no target {}", web::TARGET);
+    }
     step("docs", {
         let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
         doc.env("RUSTDOCFLAGS", "-D warnings");

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::tools;
 
-const TARGET: &str = "wasm32-unknown-unknown";
+/// What the module is built for.
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The largest module, in bytes.
 const MAX_BYTES: u64 = 6_000_000;

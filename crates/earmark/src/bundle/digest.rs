@@ -14,7 +14,7 @@ const BLOCK: usize = 1 << 16;
 /// The SHA-256 of a file in hexadecimal.
 ///
 /// # Errors
-/// [`Error::Io`] with the path.
+/// [`crate::Error::Io`] with the path.
 pub fn sha256_of(path: &Path) -> Result<String> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
