@@ -201,6 +201,31 @@ for (const [device, size] of [["desktop", DESKTOP], ["phone", PHONE]]) {
   });
 }
 
+describe("a server without private mode", { skip }, () => {
+  it("says so", async () => {
+    const folder = sounds();
+    const server = await serve(folder);
+    const { browser, page } = await open(server.address, { folder, path: "/healthz" });
+    try {
+      const body = JSON.stringify({ server: true, module: null, version: "0" });
+      await page.route("**/assets/page.json", (route) => route.fulfill({ contentType: "application/json", body }));
+      // It was on when the program had it.
+      await page.evaluate(() => localStorage.setItem("earmark-private", "on"));
+      await page.goto(server.address);
+      await page.waitForFunction(() => document.getElementById("model-note").textContent);
+      assert.equal(await page.locator("#private-note").textContent(), "Not built into this program.");
+      assert.equal(await page.locator("#private").isChecked(), false);
+      assert.ok(await page.locator("#private").isDisabled());
+      assert.match(await page.locator("#error").textContent(), /Private mode does not start: it is not built into this program/);
+      assert.deepEqual(await violations(page), []);
+      await picture(page, "without-private");
+    } finally {
+      await browser.close();
+      server.stop();
+    }
+  });
+});
+
 describe("a server with a key", { skip }, () => {
   it("is opened by the key", async () => {
     const folder = sounds();

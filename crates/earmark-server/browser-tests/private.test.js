@@ -220,6 +220,27 @@ for (const [device, size] of [["desktop", DESKTOP], ["phone", PHONE]]) {
       }
     });
 
+    it("sends nothing that was meant to be private when it does not start", async () => {
+      const { browser, page } = await open(server.address, { size, folder });
+      try {
+        await page.waitForFunction(() => document.getElementById("model-note").textContent);
+        const sent = [];
+        page.on("request", (request) => request.method() !== "GET" && sent.push(request.url()));
+        let fail = () => {};
+        await page.route("**/assets/earmark.wasm", (route) => (fail = () => route.abort()));
+        await page.locator("#private").click();
+        await drop(page, "guitar.wav");
+        await page.waitForTimeout(300);
+        fail();
+        await page.waitForFunction(() => document.getElementById("error").textContent.startsWith("Private mode does not start: "));
+        await page.waitForFunction(() => document.querySelector("#rows td:last-child").textContent === "cancelled");
+        assert.equal(await page.locator("#private").isChecked(), false);
+        assert.deepEqual(sent, []);
+      } finally {
+        await browser.close();
+      }
+    });
+
     it("is chosen again on the next visit", async () => {
       const { browser, page } = await open(server.address, { size, folder });
       try {

@@ -141,7 +141,8 @@ async function settle(wantsPrivate) {
   try {
     await listeners.choose(wantsPrivate);
   } catch (problem) {
-    showError(`Private mode does not start: ${problem.message}`);
+    const instead = listeners.now ? "\nUntil it does, sounds are sent to this server." : "";
+    showError(`Private mode does not start: ${problem.message}${instead}`);
   }
   showListener();
   for (const recording of recordings.filter((r) => r.state === "waiting" && r.by !== listeners.now)) {
