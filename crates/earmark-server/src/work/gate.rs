@@ -2,8 +2,9 @@
 //! they came, and beyond the queue's length nobody is let in.
 //!
 //! Kernels run on the thread that calls them, so the number of slots is the number of busy cores. A
-//! long recording gives its slot away after every segment if somebody waits, and work that waits for
-//! its client holds none: short clips do not wait for long ones, nor anybody for slow uploads.
+//! long recording gives its slot away every [`TURN`] if somebody waits, and work that waits for its
+//! client holds none: short clips do not wait for long ones, nor anybody for slow uploads. A short clip
+//! is done within its turn, so only as many of them are in memory as there are slots.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +15,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::control::{Control, Stopped};
 use crate::metrics::Metrics;
+
+/// How long a recording may be heard before it has to make room.
+const TURN: Duration = Duration::from_millis(200);
 
 /// The slots and the queue before them.
 pub(crate) struct Gate {
@@ -131,9 +135,10 @@ impl Slot {
         output
     }
 
-    /// Lets those who wait go first.
+    /// Lets those who wait go first, once the turn is over.
     pub(crate) fn give_way(&self) {
-        if self.ticket.0.waiting.load(Ordering::Relaxed) > 0 {
+        let is_over = lock(&self.since).elapsed() >= TURN;
+        if is_over && self.ticket.0.waiting.load(Ordering::Relaxed) > 0 {
             self.pause();
             self.resume();
         }
