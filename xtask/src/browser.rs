@@ -1,7 +1,7 @@
 //! `cargo xtask browser`: the page in a real browser.
 //!
-//! Needs Node.js and Chromium (Debian: `apt-get install nodejs npm chromium`; another one is named by
-//! `CHROMIUM`). Where one of them is missing the tests are skipped, which is said.
+//! Needs Node.js and Chromium (another one is named by `CHROMIUM`). What is missing is installed on
+//! Debian and its like when run as root; elsewhere the tests are skipped, which is said.
 
 use std::process::Command;
 
@@ -9,10 +9,14 @@ use anyhow::Result;
 
 use crate::{tools, web};
 
+/// What Chromium is called.
+const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
 /// Builds the program and its test model, installs what the tests need, and runs them.
 pub(crate) fn run() -> Result<()> {
     let folder = tools::root().join("crates/earmark-server/browser-tests");
-    if Command::new("npm").arg("--version").output().is_err() {
+    install_missing();
+    if !starts("npm") {
         eprintln!("SKIPPED: the browser tests need Node.js, which is not installed");
         return Ok(());
     }
@@ -46,4 +50,37 @@ pub(crate) fn run() -> Result<()> {
     let mut test = Command::new("npm");
     test.arg("test").env("EARMARK_MODEL", &model);
     tools::run(test, &folder)
+}
+
+/// Installs Debian's packages of Node.js and Chromium where they are missing and can be installed. What
+/// fails here shows when the tests are skipped.
+fn install_missing() {
+    let has_chromium = std::env::var_os("CHROMIUM").is_some() || BROWSERS.into_iter().any(starts);
+    let packages: Vec<&str> = [("nodejs", starts("node")), ("npm", starts("npm"))]
+        .into_iter()
+        .chain([("chromium", has_chromium)])
+        .filter_map(|(package, is_there)| (!is_there).then_some(package))
+        .collect();
+    if packages.is_empty() || !starts("apt-get") {
+        return;
+    }
+    eprintln!("==> installing {}", packages.join(", "));
+    for arguments in [
+        vec!["update"],
+        [&["install", "-y", "--no-install-recommends"][..], &packages].concat(),
+    ] {
+        let mut install = Command::new("apt-get");
+        install
+            .args(["-o", "DPkg::Lock::Timeout=60", "-qq"])
+            .args(arguments);
+        if let Err(error) = tools::run(install, tools::root()) {
+            eprintln!("{error:#}");
+            return;
+        }
+    }
+}
+
+/// Whether a program is there.
+fn starts(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
 }
