@@ -22,13 +22,7 @@ pub(crate) fn run(model: &Path) -> Result<()> {
     let model = model
         .canonicalize()
         .with_context(|| model.display().to_string())?;
-    let build = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--locked"])
-        .current_dir(tools::root())
-        .status()?;
-    if !build.success() {
-        bail!("cargo build ended with {build}");
-    }
+    let program = tools::release_build("")?;
     let folder = tools::root().join("target/bench");
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
 
@@ -41,7 +35,7 @@ pub(crate) fn run(model: &Path) -> Result<()> {
         ("24 h, 16 kHz, WAV", &day),
         ("5 GiB, 46.6 h, 16 kHz, RF64", &huge),
     ] {
-        let (peak_mib, time) = tag(&model, path, 2)?;
+        let (peak_mib, time) = tag(&program, &model, path, 2)?;
         println!(
             "{name:<30}  {peak_mib:>7.1} MiB  {:>6.1} s",
             time.as_secs_f64()
@@ -54,7 +48,7 @@ pub(crate) fn run(model: &Path) -> Result<()> {
     let mut times: [Vec<Duration>; 2] = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         for jobs in [1, 2] {
-            times[jobs - 1].push(tag(&model, &hour, jobs)?.1);
+            times[jobs - 1].push(tag(&program, &model, &hour, jobs)?.1);
         }
     }
     std::fs::remove_file(&hour)?;
@@ -74,10 +68,9 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 /// Tags one recording segment by segment; returns the peak memory in MiB and the time.
-fn tag(model: &Path, recording: &Path, jobs: usize) -> Result<(f64, Duration)> {
-    let program = tools::root().join("target/release/earmark");
+fn tag(program: &Path, model: &Path, recording: &Path, jobs: usize) -> Result<(f64, Duration)> {
     let started = Instant::now();
-    let mut child = Command::new(&program)
+    let mut child = Command::new(program)
         .args([
             "tag",
             "--timeline",

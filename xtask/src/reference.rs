@@ -27,7 +27,7 @@ pub(crate) fn run(prefix: &str, program: Option<&Path>) -> Result<()> {
         Some(program) => program
             .canonicalize()
             .with_context(|| program.display().to_string())?,
-        None => build()?,
+        None => tools::release_build("train")?,
     };
     let folder = tools::root().join("target/reference");
     let _ = std::fs::remove_dir_all(folder.join("runs"));
@@ -65,25 +65,6 @@ pub(crate) fn run(prefix: &str, program: Option<&Path>) -> Result<()> {
         0 => Ok(()),
         _ => bail!("{n_failed} of {} configurations failed", configs.len()),
     }
-}
-
-fn build() -> Result<PathBuf> {
-    let build = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "-p",
-            "earmark-cli",
-            "--features",
-            "train",
-        ])
-        .current_dir(tools::root())
-        .status()?;
-    if !build.success() {
-        bail!("cargo build ended with {build}");
-    }
-    Ok(tools::root().join("target/release/earmark"))
 }
 
 /// Trains, predicts and scores one configuration and tells how it went in a row.

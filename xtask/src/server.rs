@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::recordings::{high_water_kib, noise_wav};
 use crate::tools;
@@ -85,14 +85,7 @@ fn program() -> Result<PathBuf> {
     if let Some(program) = std::env::var_os("EARMARK") {
         return Ok(program.into());
     }
-    let build = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--locked"])
-        .current_dir(tools::root())
-        .status()?;
-    if !build.success() {
-        bail!("cargo build ended with {build}");
-    }
-    Ok(tools::root().join("target/release/earmark"))
+    tools::release_build("")
 }
 
 /// What the clients saw.

@@ -40,6 +40,15 @@ pub(crate) fn cargo_deny() -> Result<Command> {
     Ok(Command::new(CARGO_DENY.path()?))
 }
 
+/// Builds the program as it is released, with more features where they are named, and says where it is.
+pub(crate) fn release_build(features: &str) -> Result<PathBuf> {
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--release", "--locked", "--package", "earmark-cli"]);
+    build.args(["--features", features]);
+    run(build, root())?;
+    Ok(root().join("target/release/earmark"))
+}
+
 /// Runs a command in a folder.
 pub(crate) fn run(mut command: Command, folder: &Path) -> Result<()> {
     let status = command

@@ -171,11 +171,6 @@ pub(crate) fn json_line(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The bytes of a text of hexadecimal digits; what is none ends it.
 pub(crate) fn unhex(text: &str) -> Vec<u8> {
     text.as_bytes()

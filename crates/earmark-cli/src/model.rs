@@ -6,10 +6,8 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use earmark::bundle::Bundle;
 use earmark::runtime::RuntimeChoice;
-use sha2::{Digest as _, Sha256};
 
 use crate::commands::bundle::ModelStore;
-use crate::journal::hex;
 
 /// What runs the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -61,9 +59,4 @@ pub(crate) fn open(model: Option<&Path>, store: &ModelStore) -> anyhow::Result<B
         None => Bundle::open(model),
     };
     opened.with_context(|| format!("cannot open the model {}", model.display()))
-}
-
-/// The SHA-256 of the bundle's file, in hexadecimal.
-pub(crate) fn digest(bundle: &Bundle) -> String {
-    hex(&Sha256::digest(bundle.bytes()))
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use earmark::audio::{Limits, Truncated};
+use earmark::digest::sha256_of_bytes;
 use earmark::results::{Content, RowMaker};
 use earmark::tagger::{Channels, RunOptions, Tagger, TaggerOptions};
 use serde_json::json;
@@ -41,13 +42,8 @@ pub(crate) struct RecordingArgs {
     #[arg(long, short)]
     pub(crate) timeline: bool,
 
-    /// The length of segments in seconds, instead of the model's.
-    #[arg(long, value_name = "SECONDS")]
-    window: Option<f32>,
-
-    /// The distance between the starts of segments in seconds, instead of the model's.
-    #[arg(long, value_name = "SECONDS")]
-    hop: Option<f32>,
+    #[command(flatten)]
+    cutting: CuttingArgs,
 
     /// Mix the channels of a recording, or hear each by itself.
     #[arg(long, value_enum, default_value = "mix")]
@@ -77,6 +73,18 @@ pub(crate) struct RecordingArgs {
     /// What runs the network: ONNX Runtime where its library is found, or the built-in one.
     #[arg(long, value_enum, default_value = "auto")]
     runtime: RuntimeArg,
+}
+
+/// How recordings are cut into segments.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct CuttingArgs {
+    /// The length of segments in seconds, instead of the model's.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) window: Option<f32>,
+
+    /// The distance between the starts of segments in seconds, instead of the model's.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) hop: Option<f32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -126,7 +134,7 @@ impl RecordingArgs {
         self.check(&inputs, &layout, wish.save_clips.is_some())?;
         let run = Run {
             model: tagger.metadata().name.clone(),
-            model_sha256: model::digest(&bundle),
+            model_sha256: sha256_of_bytes(bundle.bytes()),
             runtime: tagger.runtime_name().to_owned(),
             vocabulary: tagger.vocabulary().clone(),
             timeline: self.timeline,
@@ -153,8 +161,8 @@ impl RecordingArgs {
     fn tagger_options(&self) -> TaggerOptions {
         TaggerOptions {
             runtime: self.runtime.into(),
-            window_secs: self.window,
-            hop_secs: self.hop,
+            window_secs: self.cutting.window,
+            hop_secs: self.cutting.hop,
             channels: self.channels.into(),
             limits: Limits::default(),
             truncated: self.truncated(),
@@ -209,8 +217,8 @@ impl RecordingArgs {
             ("model", json!(run.model_sha256)),
             ("runtime", json!(run.runtime)),
             ("timeline", json!(self.timeline)),
-            ("window", json!(self.window)),
-            ("hop", json!(self.hop)),
+            ("window", json!(self.cutting.window)),
+            ("hop", json!(self.cutting.hop)),
             ("each_channel", json!(self.channels == ChannelsArg::Each)),
             ("accept_truncated", json!(self.accept_truncated)),
             ("time_pattern", json!(self.time_pattern)),

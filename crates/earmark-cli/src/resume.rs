@@ -13,13 +13,14 @@ use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use earmark::digest::{hex, sha256_of_bytes};
 use earmark::tagger::Tag;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::errors::Hinted;
 use crate::inputs::Input;
-use crate::journal::{Journal, Settings, Stamp, hex, json_line, unhex};
+use crate::journal::{Journal, Settings, Stamp, json_line, unhex};
 use crate::output::{Row, Subject};
 
 /// The parts of an unfinished run.
@@ -228,8 +229,7 @@ impl Partial {
     /// Whether the part is as it was written: a power cut can lose what a kill cannot.
     fn is_whole(&self, entry: &Entry) -> bool {
         std::fs::read(self.folder.join(&entry.part)).is_ok_and(|bytes| {
-            bytes.len() as u64 == entry.part_bytes
-                && hex(&Sha256::digest(&bytes)) == entry.part_sha256
+            bytes.len() as u64 == entry.part_bytes && sha256_of_bytes(&bytes) == entry.part_sha256
         })
     }
 }

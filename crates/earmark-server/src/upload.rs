@@ -11,7 +11,7 @@ use axum::extract::{Multipart, Request};
 use axum::http::{StatusCode, header};
 use earmark::audio::Source;
 use http_body_util::BodyExt as _;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncWriteExt as _, BufWriter};
 use tokio::sync::mpsc::Sender;
 
 use crate::app::App;
@@ -26,6 +26,13 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
+    /// The recording with its name: the client's, else `given`.
+    pub(crate) fn named(self, given: Option<String>) -> (String, Source) {
+        let name = display_name(&self.name.clone().or(given).unwrap_or_default());
+        let source = self.source(&name);
+        (name, source)
+    }
+
     /// The recording, called `name` in messages.
     pub(crate) fn source(self, name: &str) -> Source {
         Source::Seekable {
@@ -39,6 +46,9 @@ impl Upload {
 const MAX_DRAINED: u64 = 64 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
+/// How much of an upload is written at a time: every write is handed to another thread.
+const BLOCK: usize = 1 << 17;
+
 /// Stores a request's recording.
 pub(crate) async fn spool(app: &App, request: Request) -> Result<Upload, Problem> {
     if let Err(problem) = check_length(app, &request) {
@@ -46,7 +56,7 @@ pub(crate) async fn spool(app: &App, request: Request) -> Result<Upload, Problem
     }
     let file = tempfile::tempfile_in(app.uploads.path()).map_err(|e| Problem::storage(&e))?;
     let mut store = Store {
-        file: tokio::fs::File::from_std(file),
+        file: BufWriter::with_capacity(BLOCK, tokio::fs::File::from_std(file)),
         n_bytes: 0,
         max_bytes: app.config.limits.max_bytes,
     };
@@ -70,7 +80,7 @@ pub(crate) async fn spool(app: &App, request: Request) -> Result<Upload, Problem
     store.file.flush().await.map_err(|e| Problem::storage(&e))?;
     Ok(Upload {
         name,
-        file: store.file.into_std().await,
+        file: store.file.into_inner().into_std().await,
     })
 }
 
@@ -112,7 +122,7 @@ trait Take: Send {
 
 /// Into a file.
 struct Store {
-    file: tokio::fs::File,
+    file: BufWriter<tokio::fs::File>,
     n_bytes: u64,
     max_bytes: u64,
 }

@@ -12,15 +12,14 @@ use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor};
 use earmark::bundle::{Bundle, onnx};
+use earmark::digest::sha256_of_bytes;
 use earmark::features::FrontEndConfig;
 use earmark::model::{Tensor as ModelTensor, Weights};
 use earmark::{Error, Result};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::loss::{Loss, LossValue};
 use crate::network::{Network, Pass, groups, host};
-use crate::run::hex;
 use crate::source::{Batch, Examples};
 use crate::trainer;
 
@@ -101,7 +100,7 @@ impl Teacher {
         let weights = onnx::read_weights(bundle.file(), &model, architecture)?;
         let network = Network::with_weights(architecture, &weights, bundle.file(), device)?;
         Ok(Self {
-            sha256: hex(&Sha256::digest(bundle.bytes())),
+            sha256: sha256_of_bytes(bundle.bytes()),
             ..Self::new(network, config.weight)?
         })
     }

@@ -2,7 +2,9 @@
 
 use earmark::audio::{Limits, Source};
 use earmark::bundle::Bundle;
-use earmark::hear::{Cutting, Event, Model, Task, Wish, check_columns, hear, picture};
+use earmark::hear::{
+    Cutting, DEFAULT_COLUMNS, Event, Model, Task, Wish, check_columns, hear, picture,
+};
 use earmark::runtime::RuntimeChoice;
 use earmark::{Error, Result};
 use serde::Deserialize;
@@ -108,9 +110,6 @@ impl Session {
         tell_end(end, tell);
     }
 }
-
-/// Columns of a picture unless another number is asked for.
-const DEFAULT_COLUMNS: usize = 2_000;
 
 fn read(settings: &[u8]) -> Result<Settings> {
     serde_json::from_slice(settings).map_err(|error| Error::Line {

@@ -11,6 +11,7 @@ pub mod audio;
 pub mod augment;
 pub mod bundle;
 pub mod dataset;
+pub mod digest;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod ensemble;
 pub mod error;

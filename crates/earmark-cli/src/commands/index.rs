@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use earmark::digest::sha256_of_bytes;
 use earmark::search::{UpdateEvent, UpdateOptions, UpdateSummary, update};
 use earmark::tagger::{RunOptions, Tagger, TaggerOptions};
 
@@ -15,6 +16,7 @@ use crate::inputs::Inputs;
 use crate::interrupt;
 use crate::model::{self, RuntimeArg};
 use crate::printer::Printer;
+use crate::recordings::CuttingArgs;
 
 /// The arguments of `earmark index`.
 #[derive(Debug, Args)]
@@ -35,13 +37,8 @@ pub(crate) struct IndexArgs {
     #[command(flatten)]
     store: ModelStore,
 
-    /// The length of segments in seconds, instead of the model's. Every segment can be found.
-    #[arg(long, value_name = "SECONDS")]
-    window: Option<f32>,
-
-    /// The distance between the starts of segments in seconds, instead of the model's.
-    #[arg(long, value_name = "SECONDS")]
-    hop: Option<f32>,
+    #[command(flatten)]
+    cutting: CuttingArgs,
 
     /// The number of worker threads; one per core unless given.
     #[arg(long, short, value_name = "N")]
@@ -62,15 +59,15 @@ impl IndexArgs {
         let bundle = model::open(self.model.as_deref(), &self.store)?;
         let options = TaggerOptions {
             runtime: self.runtime.into(),
-            window_secs: self.window,
-            hop_secs: self.hop,
+            window_secs: self.cutting.window,
+            hop_secs: self.cutting.hop,
             ..TaggerOptions::default()
         };
         let tagger = Tagger::from_bundle(&bundle, &options)?;
         if tagger.metadata().tensors.embedding.is_none() {
             return Err(no_embedding());
         }
-        let sha256 = model::digest(&bundle);
+        let sha256 = sha256_of_bytes(bundle.bytes());
         let inputs = Inputs::expand(std::slice::from_ref(&self.folder))?;
         for unreadable in &inputs.unreadable {
             printer.failure(&unreadable.path, &unreadable.reason);

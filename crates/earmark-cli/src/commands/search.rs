@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use earmark::audio::Source;
+use earmark::digest::sha256_of_bytes;
 use earmark::results::hms;
 use earmark::search::{Hit, Index, SearchOptions};
 use earmark::tagger::{Tagger, TaggerOptions};
@@ -70,7 +71,7 @@ impl SearchArgs {
         earmark::audio::silence_decoder_panics();
         let index = Index::open(&self.index)?;
         let bundle = model::open(self.model.as_deref(), &self.store)?;
-        index.check_model(&bundle.metadata().name, &model::digest(&bundle))?;
+        index.check_model(&bundle.metadata().name, &sha256_of_bytes(bundle.bytes()))?;
         let info = index.info();
         let options = TaggerOptions {
             runtime: self.runtime.into(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use earmark::hear::{check_columns, picture};
+use earmark::hear::{DEFAULT_COLUMNS, check_columns, picture};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -22,8 +22,6 @@ struct PictureParams {
     name: Option<String>,
 }
 
-const DEFAULT_COLUMNS: usize = 2_000;
-
 pub(super) async fn draw(
     State(app): State<Shared>,
     request: Request,
@@ -33,9 +31,7 @@ pub(super) async fn draw(
     check_columns(columns)?;
     app.check_room()?;
     let upload = upload::spool(&app, request).await?;
-    let given = upload.name.clone().or(params.name).unwrap_or_default();
-    let name = upload::display_name(&given);
-    let source = upload.source(&name);
+    let (name, source) = upload.named(params.name);
     let ticket = app.admit()?;
     let control = app.control(app.config.deadline);
     let limits = app.config.limits;

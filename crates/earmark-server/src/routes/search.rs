@@ -140,9 +140,7 @@ pub(super) async fn search(
     let index = Arc::clone(index(&app)?);
     app.check_room()?;
     let upload = upload::spool(&app, request).await?;
-    let given = upload.name.clone().or(params.name).unwrap_or_default();
-    let name = upload::display_name(&given);
-    let source = upload.source(&name);
+    let (name, source) = upload.named(params.name);
     let ticket = app.admit()?;
     let control = app.control(app.config.deadline);
     let stop = control.clone();

@@ -25,6 +25,7 @@ use earmark::dataset::check::{Level, Problem, check};
 use earmark::dataset::{
     CacheOptions, Clip, Manifest, Progress, ReadOptions, Split, Vocabulary, WaveformCache,
 };
+use earmark::digest::hex;
 use earmark::eval::Evaluation;
 use earmark::features::FrontEnd;
 use earmark::{Error, Result};
@@ -419,11 +420,6 @@ pub(crate) fn fingerprint(parts: &[&str]) -> String {
         digest.update(part);
     }
     hex(&digest.finalize())
-}
-
-/// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Fit<'_> {

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use earmark::bundle::{Bundle, SegmentConfig, SourceFile, onnx};
+use earmark::digest::sha256_of_bytes;
 use earmark::features::{FrontEnd, FrontEndConfig};
 use earmark::model::{Architecture, Weights};
 use earmark::{Error, Result};
-use sha2::{Digest, Sha256};
 
 use super::config::RunConfig;
 use super::features::{check_segments, named, usual_front_end, usual_segment};
@@ -210,7 +210,7 @@ fn source_file(path: &Path, bytes: &[u8]) -> SourceFile {
     let name = path.file_name().unwrap_or_default();
     SourceFile {
         file: name.to_string_lossy().into_owned(),
-        sha256: super::hex(&Sha256::digest(bytes)),
+        sha256: sha256_of_bytes(bytes),
         url: None,
     }
 }

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
 
-use super::digest::{sha256_of, sha256_of_bytes};
 use super::download::{self, DownloadOptions, Progress, Request};
 use super::import::{ImportOptions, import_weights};
 use super::registry::{FileFormat, Registry, RegistryEntry};
 use super::{Bundle, SourceFile, write_atomically};
+use crate::digest::{sha256_of, sha256_of_bytes};
 use crate::{Error, Result};
 
 /// Fetched models.

@@ -14,7 +14,7 @@ use fs_err::OpenOptions;
 use ureq::http::Response;
 use ureq::{Agent, Body, Timeout};
 
-use super::digest::sha256_of;
+use crate::digest::sha256_of;
 use crate::{Error, Result};
 
 /// The most bytes that are fetched when the size is not known beforehand.

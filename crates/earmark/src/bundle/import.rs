@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::digest::sha256_of;
 use super::registry::Registry;
 use super::{
     Activation, Bundle, Licence, Metadata, Origin, Provenance, SegmentConfig, SourceFile, Task,
     Tensors, onnx,
 };
 use crate::dataset::Vocabulary;
+use crate::digest::sha256_of;
 use crate::features::FrontEndConfig;
 use crate::model::{Architecture, import};
 use crate::{Error, Result};

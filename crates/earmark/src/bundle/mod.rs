@@ -14,7 +14,6 @@ mod atomic;
 mod cache;
 mod card;
 mod container;
-mod digest;
 #[cfg(not(target_arch = "wasm32"))]
 mod download;
 mod graph;
@@ -40,7 +39,6 @@ pub(crate) use atomic::write_atomically_with;
 pub use cache::{Cache, CacheState, find_model};
 pub use card::Card;
 pub use container::OPSETS;
-pub use digest::{sha256_of, sha256_of_bytes};
 #[cfg(not(target_arch = "wasm32"))]
 pub use download::{DownloadOptions, Progress};
 #[cfg(not(target_arch = "wasm32"))]

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::digest::sha256_of_bytes;
 use super::registry::toml_error;
 use super::{
     Activation, Bundle, Calibration, Input, Licence, Metadata, Origin, Provenance, SegmentConfig,
     SourceFile, Task, Tensors, Thresholds, WaveformInput, container, graph, onnx,
 };
 use crate::dataset::Vocabulary;
+use crate::digest::sha256_of_bytes;
 use crate::features::FrontEndConfig;
 use crate::{Error, Result};
 

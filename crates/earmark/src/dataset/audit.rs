@@ -8,9 +8,9 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::check::{Level, Problem};
-use super::manifest::hex;
 use super::{Clip, Folds, Manifest, Progress, Split, WaveformCache};
 use crate::audio::OpenOptions;
+use crate::digest::hex;
 use crate::{Error, Result};
 
 /// A clip whose loudest sample is below this, about -80 dB of full scale, counts as silent.

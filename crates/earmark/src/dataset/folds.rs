@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use sha2::{Digest, Sha256};
 
 use super::{Clip, Manifest, Split};
+use crate::digest::sha256_of_bytes;
 use crate::{Error, Result};
 
 /// The parts of a data set.
@@ -110,7 +110,7 @@ impl Folds {
                     ),
                 });
             }
-            let digest = super::manifest::hex(&Sha256::digest(file_name(clip)));
+            let digest = sha256_of_bytes(file_name(clip).as_bytes());
             by_class
                 .entry(labels.first().copied())
                 .or_default()
@@ -362,6 +362,8 @@ impl Dealer {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest as _, Sha256};
+
     use super::super::test_support::{clip, manifest};
     use super::*;
     use proptest::prelude::*;

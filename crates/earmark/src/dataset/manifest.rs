@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::layout::{self, Layout, Listing};
 use super::{Clip, Split, Vocabulary};
+use crate::digest::hex;
 use crate::{Error, Result};
 
 /// How a data set is read.
@@ -270,15 +271,4 @@ fn vocabulary_of(root: &Path, listing: &Listing) -> Result<Vocabulary> {
         });
     }
     Vocabulary::from_names(names)
-}
-
-/// Bytes in hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }

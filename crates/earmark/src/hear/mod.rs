@@ -14,5 +14,5 @@ mod picture;
 mod recording;
 
 pub use model::{Cutting, Model};
-pub use picture::{Painter, Picture, check_columns, picture};
+pub use picture::{DEFAULT_COLUMNS, Painter, Picture, check_columns, picture};
 pub use recording::{Event, Heard, Task, Wish, hear};

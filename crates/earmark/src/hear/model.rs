@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Value, json};
 
 use crate::audio::{Channels, Limits};
-use crate::bundle::{Bundle, Metadata, sha256_of_bytes};
+use crate::bundle::{Bundle, Metadata};
+use crate::digest::sha256_of_bytes;
 use crate::results::Run;
 use crate::runtime::{self, Batch, Output, Runtime, RuntimeChoice};
 use crate::tagger::{Tagger, TaggerOptions};

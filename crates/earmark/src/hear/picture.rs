@@ -22,6 +22,9 @@ const FRAMES_PER_SEC: u32 = 100;
 const LOWEST_DB: f32 = -95.0;
 const HIGHEST_DB: f32 = -15.0;
 
+/// Columns of a picture unless another number is asked for.
+pub const DEFAULT_COLUMNS: usize = 2_000;
+
 /// The largest number of columns of a picture.
 const MAX_COLUMNS: usize = 16_384;
 

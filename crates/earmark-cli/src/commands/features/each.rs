@@ -16,10 +16,12 @@ use super::draw::{Drawing, Png};
 use super::listen::{Heard, listen};
 use super::table::FrameTable;
 use super::{FeaturesArgs, Format, JOURNAL, Job, parallel};
+use earmark::digest::hex;
+
 use crate::commands::Outcome;
 use crate::inputs::{self, Input, Inputs};
 use crate::interrupt;
-use crate::journal::{Journal, Stamp, hex};
+use crate::journal::{Journal, Stamp};
 use crate::output::Destination;
 use crate::printer::Printer;
 

@@ -20,13 +20,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use earmark::audio::Truncated;
+use earmark::digest::sha256_of_bytes;
 use earmark::features::{FrontEnd, FrontEndConfig, PRESETS, Preset};
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 use super::Outcome;
 use crate::errors::Hinted;
-use crate::journal::{Settings, hex};
+use crate::journal::Settings;
 use crate::pictures::Range;
 use crate::printer::Printer;
 
@@ -231,7 +231,7 @@ impl FeaturesArgs {
         let settings = [
             ("version", json!(env!("CARGO_PKG_VERSION"))),
             ("front_end", json!(job.name)),
-            ("front_end_sha256", json!(hex(&Sha256::digest(config)))),
+            ("front_end_sha256", json!(sha256_of_bytes(&config))),
             ("stack", json!(self.stack)),
             ("axes", json!(self.axes)),
             ("range", json!(self.range)),

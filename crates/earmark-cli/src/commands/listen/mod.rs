@@ -30,6 +30,7 @@ use super::bundle::ModelStore;
 use crate::interrupt;
 use crate::model::{self, RuntimeArg};
 use crate::printer::Printer;
+use crate::recordings::CuttingArgs;
 use crate::selection::{FALLBACK, SelectionArgs};
 use clips::{ClipFolder, Recent};
 use input::Input;
@@ -62,14 +63,8 @@ pub(crate) struct ListenArgs {
     #[command(flatten)]
     store: ModelStore,
 
-    /// The length of segments in seconds, instead of the model's.
-    #[arg(long, value_name = "SECONDS")]
-    window: Option<f32>,
-
-    /// The distance between the starts of segments in seconds, instead of the model's: how often there
-    /// is something new.
-    #[arg(long, value_name = "SECONDS")]
-    hop: Option<f32>,
+    #[command(flatten)]
+    cutting: CuttingArgs,
 
     #[command(flatten)]
     selection: SelectionArgs,
@@ -133,8 +128,8 @@ impl ListenArgs {
         let bundle = model::open(self.model.as_deref(), &self.store)?;
         let options = TaggerOptions {
             runtime: self.runtime.into(),
-            window_secs: self.window,
-            hop_secs: self.hop,
+            window_secs: self.cutting.window,
+            hop_secs: self.cutting.hop,
             // A stream that breaks off is no damaged file.
             truncated: earmark::audio::Truncated::Accept,
             limits: input::LIMITS,

@@ -190,7 +190,10 @@ fn tagger_options(args: &PredictArgs) -> TaggerOptions {
 fn settings(args: &PredictArgs, bundle: &earmark::bundle::Bundle, tagger: &Tagger) -> Settings {
     let pairs = [
         ("version", json!(env!("CARGO_PKG_VERSION"))),
-        ("model", json!(crate::model::digest(bundle))),
+        (
+            "model",
+            json!(earmark::digest::sha256_of_bytes(bundle.bytes())),
+        ),
         ("runtime", json!(tagger.runtime_name())),
         ("tta", json!(args.tta)),
     ];

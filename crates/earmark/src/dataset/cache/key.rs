@@ -2,8 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use super::super::manifest::hex;
 use super::Precision;
+use crate::digest::hex;
 use crate::features::FrontEnd;
 use crate::{Error, Result};
 

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
-use super::super::manifest::hex;
+use crate::digest::{hex, sha256_of};
 use crate::{Error, Result};
 
 /// Written into a key's folder whenever it is opened; its time says when it was last used.
@@ -44,7 +44,7 @@ impl Hashes {
         let stat = stat(path)?;
         match self.known.get(&*path.to_string_lossy()) {
             Some((known, hash)) if *known == stat => Ok((stat, hash.clone())),
-            _ => Ok((stat, content_hash(path)?)),
+            _ => Ok((stat, sha256_of(path)?)),
         }
     }
 
@@ -78,20 +78,6 @@ fn stat(path: &Path) -> Result<Stat> {
         time.duration_since(UNIX_EPOCH)
             .map_or(0, |time| time.as_nanos()),
     ))
-}
-
-/// The SHA-256 of a file's bytes, in hexadecimal.
-fn content_hash(path: &Path) -> Result<String> {
-    let mut file = fs_err::File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let n = std::io::Read::read(&mut file, &mut buffer)?;
-        if n == 0 {
-            return Ok(hex(&hasher.finalize()));
-        }
-        hasher.update(&buffer[..n]);
-    }
 }
 
 /// The name of a piece of audio: the file's content and the stretch of it.

@@ -1,4 +1,4 @@
-//! SHA-256 of files and bytes, in hexadecimal.
+//! Bytes in hexadecimal, and SHA-256 of files and bytes.
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -33,7 +33,8 @@ pub fn sha256_of_bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal, two digits each.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
