@@ -7,6 +7,7 @@ mod bench;
 mod browser;
 mod recordings;
 mod reference;
+mod reference_table;
 mod server;
 mod sounds;
 mod stand_in;
@@ -34,6 +35,9 @@ usage: cargo xtask COMMAND
   reference [PREFIX [PROGRAM]]
           every configuration of configs/reference whose name begins with PREFIX, end to end on a few
           sounds: train, predict, score; minutes. PROGRAM instead of the release build
+  reference-table FSDKAGGLE2018 [PREFIX [PROGRAM]]
+          the same configurations at their own schedules on the same clips and folds, and their figures;
+          hours to days, goes on where it was interrupted
   stand-in-2019 TABLES OUTPUT
           FSDKaggle2019 at its full size with sounds made by code, from its two tables of labels
 ";
@@ -52,6 +56,11 @@ fn main() -> ExitCode {
         ["reference"] => reference::run("", None),
         ["reference", prefix] => reference::run(prefix, None),
         ["reference", prefix, program] => reference::run(prefix, Some(program.as_ref())),
+        ["reference-table", data] => reference_table::run(data.as_ref(), "", None),
+        ["reference-table", data, prefix] => reference_table::run(data.as_ref(), prefix, None),
+        ["reference-table", data, prefix, program] => {
+            reference_table::run(data.as_ref(), prefix, Some(program.as_ref()))
+        }
         ["stand-in-2019", tables, output] => stand_in::run(tables.as_ref(), output.as_ref()),
         _ => {
             eprint!("{USAGE}");

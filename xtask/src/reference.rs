@@ -34,14 +34,7 @@ pub(crate) fn run(prefix: &str, program: Option<&Path>) -> Result<()> {
     for layout in ["fsdkaggle2018", "fsdkaggle2019", "folders"] {
         data_set(&folder.join(layout), layout)?;
     }
-    let mut configs: Vec<PathBuf> = std::fs::read_dir(tools::root().join("configs/reference"))?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<std::io::Result<_>>()?;
-    configs.retain(|path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with(prefix) && name.ends_with(".toml") && !name.ends_with(".sweep.toml")
-    });
-    configs.sort();
+    let configs = configs(prefix)?;
     println!(
         "{:<26} {:>8} {:>8}  result",
         "configuration", "train", "predict"
@@ -65,6 +58,19 @@ pub(crate) fn run(prefix: &str, program: Option<&Path>) -> Result<()> {
         0 => Ok(()),
         _ => bail!("{n_failed} of {} configurations failed", configs.len()),
     }
+}
+
+/// The configurations of `configs/reference` whose names begin with `prefix`, sorted; no sweeps.
+pub(crate) fn configs(prefix: &str) -> Result<Vec<PathBuf>> {
+    let mut configs: Vec<PathBuf> = std::fs::read_dir(tools::root().join("configs/reference"))?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<std::io::Result<_>>()?;
+    configs.retain(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(prefix) && name.ends_with(".toml") && !name.ends_with(".sweep.toml")
+    });
+    configs.sort();
+    Ok(configs)
 }
 
 /// Trains, predicts and scores one configuration and tells how it went in a row.

@@ -20,7 +20,6 @@ mod save_clips;
 mod selection;
 mod session;
 mod submission;
-mod wav;
 
 use std::process::ExitCode;
 

@@ -266,3 +266,37 @@ fn folders_that_cannot_be_trained_on_say_why() -> Outcome {
     );
     Ok(())
 }
+
+#[test]
+fn what_is_left_of_a_trimmed_clip_may_be_too_short_for_a_network() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let sounds = folder.path().join("clicks");
+    for (class, hz) in [("low", 300.0), ("high", 3_000.0)] {
+        for clip in 0..4u8 {
+            let click = tone(hz + f32::from(clip))
+                .take(800)
+                .chain(std::iter::repeat(0.0));
+            write_wav(&sounds.join(class).join(format!("{clip}.wav")), click)?;
+        }
+    }
+    let front_end = |length: &str| {
+        format!(
+            "[data.segment]\nlength_secs = 1\nhop_secs = 1\nmin_secs = 0.1\n\
+             [features]\nsample_rate = 32000\nclip = {{ trim = {{ top_db = 60.0, frame_length = 512, \
+             hop_length = 128 }}{length} }}\n[[features.channels]]\nof = {{ kind = 'spectrogram', \
+             stft = {{ n_fft = 512, hop_length = 320 }}, values = 'power', \
+             axis = {{ kind = 'mel', n_mels = 32 }}, loudness = {{ kind = 'ln', offset = 1e-5 }} }}\n"
+        )
+    };
+    let short = config(&sounds, &front_end(""))?;
+    let error = match train(&short, &folder.path().join("short")) {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    };
+    let names = error.contains(".wav: frames for cnn6: found ");
+    assert!(names && error.contains("expected at least 16"), "{error}");
+    let filled = front_end(", length = { n_samples = 16000, short = 'repeat', long = 'keep' }");
+    let result = train(&config(&sounds, &filled)?, &folder.path().join("filled"))?;
+    assert!(result.is_complete);
+    Ok(())
+}

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use earmark::audio::{AudioStream, Channels, Limits, OpenOptions};
+use earmark::audio::{AudioStream, Channels, Limits, OpenOptions, wav};
 use earmark::hear::{Painter, Picture};
 
 use super::control::Control;
@@ -36,7 +36,7 @@ impl Place {
                     .map(|s| (s.clamp(-1.0, 1.0) * 32_767.0).round() as i16),
             );
         })?;
-        Ok(wav(&samples))
+        Ok(wav::pcm16(&samples, RATE))
     }
 
     /// The clip's spectrogram and waveform.
@@ -94,18 +94,4 @@ impl Place {
         }
         Ok(())
     }
-}
-
-fn wav(samples: &[i16]) -> Vec<u8> {
-    let n_bytes = (samples.len() * 2) as u32;
-    let mut wav = Vec::with_capacity(44 + samples.len() * 2);
-    wav.extend(b"RIFF");
-    wav.extend((36 + n_bytes).to_le_bytes());
-    wav.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
-    wav.extend(RATE.to_le_bytes());
-    wav.extend((RATE * 2).to_le_bytes());
-    wav.extend(b"\x02\0\x10\0data");
-    wav.extend(n_bytes.to_le_bytes());
-    wav.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
-    wav
 }

@@ -43,6 +43,7 @@ pub struct Forward {
 pub struct Network {
     architecture: Architecture,
     plan: Plan,
+    min_frames: Option<usize>,
     index: HashMap<String, usize>,
     /// One flat tensor per parameter of the plan, in its order, outside of autodiff.
     values: Vec<Tensor<1>>,
@@ -72,6 +73,7 @@ impl Network {
             .collect();
         Ok(Self {
             architecture: architecture.clone(),
+            min_frames: architecture.min_frames(),
             plan,
             index,
             values,
@@ -151,13 +153,37 @@ impl Network {
         &self.device
     }
 
+    /// Whether features of so many frames leave something after every pooling; `place` names the clip.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] with what was found and the fewest frames, or the fixed number, that are taken.
+    pub fn check_frames(&self, n_frames: usize, place: &str) -> Result<()> {
+        let takes = match self.architecture.input.n_frames {
+            Some(fixed) if fixed == n_frames => return Ok(()),
+            Some(fixed) => fixed.to_string(),
+            None => match self.min_frames {
+                Some(least) if least <= n_frames => return Ok(()),
+                Some(least) => format!(
+                    "at least {least}; a front end that trims silence can fill clips up, as with \
+                     `length = {{ n_samples = 65536, short = \"repeat\", long = \"keep\" }}`"
+                ),
+                None => "a network that leaves something after every pooling".to_owned(),
+            },
+        };
+        Err(Error::Shape {
+            what: format!("{place}: frames for {}", self.architecture.name),
+            found: n_frames.to_string(),
+            expected: takes,
+        })
+    }
+
     /// Runs the network.
     ///
     /// # Shapes
     /// - `features`: `[batch, channel, band, frame]` as the architecture's input says
     ///
     /// # Panics
-    /// If the features do not have the architecture's shape; the trainer checks it once.
+    /// If the features do not have the architecture's shape; [`Network::check_frames`] is the check of frames.
     pub fn forward(&self, features: Tensor<4>, pass: &mut Pass<'_>) -> Forward {
         let features = match pass {
             Pass::Evaluate => features,

@@ -62,6 +62,8 @@ pub struct DataConfig {
     /// How clips are cut into segments; left out, as in the bundle to start from, as the network or
     /// front end demands, or 5 s.
     pub segment: Option<SegmentConfig>,
+    /// So many clips of noise and hum made by code are trained as negatives; 0 for none.
+    pub generated_noise: usize,
     /// How much a clip counts whose labels nobody checked, at least 0.
     pub noisy_weight: f32,
     /// Draw clips so that every class comes up equally often.
@@ -82,6 +84,7 @@ impl Default for DataConfig {
             n_folds: 5,
             validate: Validate::First,
             segment: None,
+            generated_noise: 0,
             noisy_weight: 1.0,
             balance_classes: false,
             bucket_batches: 0,

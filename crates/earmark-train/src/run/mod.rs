@@ -8,6 +8,7 @@ mod figures;
 mod find_rate;
 mod fit;
 mod frozen;
+mod noise;
 mod recipes;
 mod record;
 mod sounds;
@@ -110,6 +111,8 @@ fn prepare<T>(
     let start = Start::read(config)?;
     let device = options.device.open()?;
     let (mut manifest, listed) = open_data(&config.data)?;
+    let noise = cache_folder(config, options).join("generated-noise");
+    noise::add(&mut manifest, config.data.generated_noise, &noise)?;
     let architecture = start.architecture(manifest.vocabulary.len())?;
     let teacher = match &config.teacher {
         Some(teacher) => Some(Teacher::open(teacher, &start.front_end, &device)?),

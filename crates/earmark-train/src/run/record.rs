@@ -19,6 +19,8 @@ pub(super) struct Record<'a> {
     device: &'a str,
     architecture: &'a str,
     n_parameters: usize,
+    /// Multiplications of a whole segment; unknown where the front end trims it.
+    n_macs: Option<u64>,
     data: String,
     data_digest: String,
     init: Option<String>,
@@ -42,6 +44,7 @@ impl<'a> Fit<'a> {
             device: options.device.name(),
             architecture: &self.architecture.name,
             n_parameters: self.architecture.plan()?.n_trained(),
+            n_macs: self.n_macs(),
             data: manifest.root.display().to_string(),
             data_digest: manifest.digest(),
             init: self
@@ -57,6 +60,12 @@ impl<'a> Fit<'a> {
             n_validation_clips: divisions.iter().map(|d| d.validation.len()).collect(),
             classes: manifest.vocabulary.names().collect(),
         })
+    }
+
+    /// The multiplications of a whole segment.
+    fn n_macs(&self) -> Option<u64> {
+        let n_frames = self.set.segment_frames()?;
+        self.architecture.plan_for(n_frames).ok()?.macs
     }
 
     /// What is about to be trained, from what, on how many clips.
@@ -86,8 +95,11 @@ impl<'a> Fit<'a> {
             0 => String::new(),
             n => format!(", tested on {n}"),
         };
+        let macs = self.n_macs().map_or(String::new(), |n| {
+            format!(", {:.2} billion multiplications a segment", n as f64 / 1e9)
+        });
         Ok(format!(
-            "training {} ({} thousand parameters) {from}, {what}, {clips}{test}",
+            "training {} ({} thousand parameters{macs}) {from}, {what}, {clips}{test}",
             self.architecture.name,
             n_parameters.div_ceil(1000),
         ))

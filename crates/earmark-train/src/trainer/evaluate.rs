@@ -1,6 +1,7 @@
 //! Scores of whole clips, as the tagger would give them, and statistics of averaged networks.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use burn::tensor::{Tensor, TensorData};
 use earmark::bundle::Aggregation;
@@ -124,7 +125,14 @@ fn run_clips(
         clips[clip].rows = vec![Vec::new(); cuts.len()];
         for (place, cut) in cuts.into_iter().enumerate() {
             clips[clip].weights.push(cut.weight);
-            let group = waiting.entry(cut.features.n_frames).or_default();
+            let n_frames = cut.features.n_frames;
+            let group = match waiting.entry(n_frames) {
+                Entry::Occupied(group) => group.into_mut(),
+                Entry::Vacant(place) => {
+                    network.check_frames(n_frames, &examples.name(clip))?;
+                    place.insert(Vec::new())
+                }
+            };
             group.push(([clip, place], cut.features));
             if group.len() >= batch_size {
                 run_group(network, std::mem::take(group), wanted, &mut clips)?;

@@ -73,6 +73,8 @@ impl Trainer<'_> {
     fn pull(&self, index: usize, batch: &Batch, trained: &[bool], scale: f64) -> Result<Pulled> {
         let epoch = self.state.epoch;
         let network = &self.state.network;
+        let place = batch.names.first().map_or("a batch", String::as_str);
+        network.check_frames(batch.shape[3], place)?;
         let mut tape = Tape::new(trained.to_vec(), generator(self.config.seed, epoch, index));
         let features = to_device(batch, network.device());
         let teacher = self.material.teacher;

@@ -42,6 +42,7 @@ mod riff;
 mod source;
 mod stream;
 mod trim;
+pub mod wav;
 
 pub use container::{
     AUDIO_EXTENSIONS, Container, has_audio_extension, looks_like_audio, recognise,

@@ -51,7 +51,7 @@ pub use settings::Span;
 pub use sounds::{Material, Sounds};
 pub use spectrogram::SpectrogramEffect;
 pub use step::{Action, Group, Step};
-pub use waveform::WaveformEffect;
+pub use waveform::{Colour, WaveformEffect};
 
 /// What an effect has at hand while it runs.
 pub(crate) struct Context<'a> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
-use earmark::audio::{AudioStream, OpenOptions};
+use earmark::audio::{AudioStream, OpenOptions, wav};
 use earmark::augment::mix::Mix;
 use earmark::augment::{
     AugmentConfig, Augmenter, ClipRng, Material, Mixture, Partner, Partners, Scratch, Step,
@@ -246,8 +246,8 @@ impl<'a> Preview<'a> {
     /// Writes 32-bit float samples: what an augmentation drives beyond full scale stays as it is.
     fn write_sound(&self, name: &str, samples: &[f32]) -> anyhow::Result<()> {
         let path = self.folder.join(format!("{name}.wav"));
-        let bytes = wav(samples, self.front_end.sample_rate());
-        Ok(fs_err::write(path, bytes?)?)
+        let bytes = wav::float(samples, self.front_end.sample_rate());
+        Ok(fs_err::write(path, bytes)?)
     }
 }
 
@@ -263,26 +263,4 @@ fn mixture(data: &mut [f32], n_rows: usize) -> Mixture<'_> {
 /// A clip to mix in.
 fn partner(data: &[f32]) -> Partner<'_> {
     Partner { data, target: &[] }
-}
-
-/// The bytes of a mono WAV file of 32-bit float samples.
-fn wav(samples: &[f32], sample_rate: u32) -> anyhow::Result<Vec<u8>> {
-    let n_bytes = u32::try_from(4 * samples.len())?;
-    let mut bytes = Vec::with_capacity(44 + 4 * samples.len());
-    bytes.extend(b"RIFF");
-    bytes.extend((36 + n_bytes).to_le_bytes());
-    bytes.extend(b"WAVEfmt ");
-    bytes.extend(16_u32.to_le_bytes());
-    // Format 3 is float; one channel.
-    bytes.extend([3_u16, 1].map(u16::to_le_bytes).concat());
-    bytes.extend(
-        [sample_rate, 4 * sample_rate]
-            .map(u32::to_le_bytes)
-            .concat(),
-    );
-    bytes.extend([4_u16, 32].map(u16::to_le_bytes).concat());
-    bytes.extend(b"data");
-    bytes.extend(n_bytes.to_le_bytes());
-    bytes.extend(samples.iter().flat_map(|sample| sample.to_le_bytes()));
-    Ok(bytes)
 }

@@ -10,7 +10,7 @@ use earmark::tagger::{RunEvent, RunOptions, SegmentScores, Tagger};
 
 use crate::interrupt;
 use crate::printer::Printer;
-use crate::wav;
+use earmark::audio::wav;
 
 /// What the tagger says of clips.
 pub(super) struct Heard {

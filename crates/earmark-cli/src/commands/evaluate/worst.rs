@@ -8,7 +8,7 @@ use earmark::tagger::Tagger;
 
 use super::clips::Judged;
 use crate::pictures::{Picture, Range, thinned};
-use crate::wav;
+use earmark::audio::wav;
 
 /// The playable part of a clip in seconds.
 const PLAYED_SECS: usize = 5;

@@ -10,7 +10,7 @@ use earmark::tagger::Event;
 use jiff::Timestamp;
 
 use crate::printer::Printer;
-use crate::wav;
+use earmark::audio::wav;
 
 /// What is remembered, and the longest clip, in seconds.
 const MEMORY_SECS: f64 = 60.0;

@@ -13,7 +13,7 @@ use earmark::audio::{Limits, Source};
 use ureq::Agent;
 
 use crate::errors::Hinted;
-use crate::wav::{self, Coding};
+use earmark::audio::wav::{self, Coding};
 
 /// Streams run for years, and nobody counts their bytes.
 pub(super) const LIMITS: Limits = Limits {

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use cpal::traits::{DeviceTrait as _, HostTrait as _, StreamTrait as _};
 use cpal::{FromSample, Sample, SampleFormat, SizedSample};
 
-use crate::wav::{self, Coding};
+use earmark::audio::wav::{self, Coding};
 
 /// Seconds of sound that wait while the rest is busy; older sound is dropped.
 const WAITING_SECS: usize = 10;

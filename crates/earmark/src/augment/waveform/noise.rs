@@ -42,15 +42,41 @@ const FLAT_BELOW_HZ: f32 = 20.0;
 
 impl Default for Noise {
     fn default() -> Self {
-        use Colour::{Blue, Brown, Pink, Violet, White};
         Self {
             snr_db: Span::new(10.0, 40.0),
-            colours: vec![White, Pink, Brown, Blue, Violet],
+            colours: Colour::ALL.to_vec(),
         }
     }
 }
 
 impl Colour {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::White,
+        Self::Pink,
+        Self::Brown,
+        Self::Blue,
+        Self::Violet,
+    ];
+
+    /// The name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::White => "white",
+            Self::Pink => "pink",
+            Self::Brown => "brown",
+            Self::Blue => "blue",
+            Self::Violet => "violet",
+        }
+    }
+
+    /// `n_samples` of Gaussian noise of this colour, of no particular level.
+    pub fn noise(self, n_samples: usize, sample_rate: u32, rng: &mut ClipRng) -> Vec<f32> {
+        let mut scratch = Scratch::default();
+        self.fill(n_samples, sample_rate, rng, &mut scratch);
+        scratch.first
+    }
+
     /// The power of the frequency that the noise's amplitude goes with.
     fn exponent(self) -> f32 {
         match self {

@@ -2,7 +2,7 @@
 
 /// How a sample is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Coding {
+pub struct Coding {
     /// The format tag: 1 for integers, 3 for floats.
     tag: u16,
     /// Bytes of a sample.
@@ -11,25 +11,30 @@ pub(crate) struct Coding {
 
 impl Coding {
     /// 16-bit integers.
-    pub(crate) const I16: Self = Self { tag: 1, n_bytes: 2 };
+    pub const I16: Self = Self { tag: 1, n_bytes: 2 };
     /// 24-bit integers.
-    pub(crate) const I24: Self = Self { tag: 1, n_bytes: 3 };
+    pub const I24: Self = Self { tag: 1, n_bytes: 3 };
     /// 32-bit integers.
-    pub(crate) const I32: Self = Self { tag: 1, n_bytes: 4 };
+    pub const I32: Self = Self { tag: 1, n_bytes: 4 };
     /// 32-bit floats.
-    pub(crate) const F32: Self = Self { tag: 3, n_bytes: 4 };
+    pub const F32: Self = Self { tag: 3, n_bytes: 4 };
 }
 
-/// A mono WAV file of 32-bit floats.
-pub(crate) fn float(samples: &[f32], sample_rate: u32) -> Vec<u8> {
+/// A mono WAV file of 32-bit floats at `sample_rate` (Hz).
+pub fn float(samples: &[f32], sample_rate: u32) -> Vec<u8> {
     let data = samples.iter().flat_map(|x| x.to_le_bytes()).collect();
     mono(sample_rate, Coding::F32, data)
 }
 
-/// A mono WAV file of 16-bit integers.
-pub(crate) fn integer(samples: &[f32], sample_rate: u32) -> Vec<u8> {
-    let word = |x: &f32| ((x * 32_767.0).round().clamp(-32_768.0, 32_767.0) as i16).to_le_bytes();
-    let data = samples.iter().flat_map(word).collect();
+/// A mono WAV file of 16-bit integers at `sample_rate` (Hz) of samples in [-1, 1]; others are clipped.
+pub fn integer(samples: &[f32], sample_rate: u32) -> Vec<u8> {
+    let word = |x: &f32| (x * 32_767.0).round().clamp(-32_768.0, 32_767.0) as i16;
+    pcm16(&samples.iter().map(word).collect::<Vec<_>>(), sample_rate)
+}
+
+/// A mono WAV file of these 16-bit integers at `sample_rate` (Hz).
+pub fn pcm16(samples: &[i16], sample_rate: u32) -> Vec<u8> {
+    let data = samples.iter().flat_map(|x| x.to_le_bytes()).collect();
     mono(sample_rate, Coding::I16, data)
 }
 
@@ -42,7 +47,9 @@ fn mono(sample_rate: u32, coding: Coding, data: Vec<u8>) -> Vec<u8> {
 }
 
 /// The header of a stream whose length nobody knows: raw numbers may follow for ever.
-pub(crate) fn endless_header(sample_rate: u32, n_channels: u16, coding: Coding) -> Vec<u8> {
+///
+/// `n_channels` numbers make a frame, `sample_rate` frames a second.
+pub fn endless_header(sample_rate: u32, n_channels: u16, coding: Coding) -> Vec<u8> {
     header(sample_rate, n_channels, coding, u32::MAX)
 }
 
@@ -66,12 +73,12 @@ fn header(sample_rate: u32, n_channels: u16, coding: Coding, data_len: u32) -> V
 mod tests {
     use std::sync::Arc;
 
-    use earmark::audio::{AudioStream, OpenOptions, Source};
+    use crate::audio::{AudioStream, OpenOptions, Source};
 
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back() -> earmark::Result<()> {
+    fn what_is_written_is_read_back() -> crate::Result<()> {
         let samples = [0.0, 0.5, -0.25, 0.125];
         for bytes in [
             float(&samples, 16_000),
