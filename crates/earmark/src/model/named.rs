@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// The names that [`named`] knows, for messages and lists.
 pub const NAMES: &[&str] = &[
     "mn01 to mn99 (the width in tenths)",
-    "cnn6, cnn10, cnn14 (cnn10-16: 16 channels in the first block instead of 64)",
+    "cnn6, cnn10, cnn14 (cnn10-16: 16 channels in the first block instead of 64; picture-cnn-32 likewise)",
     "resnet18",
     "resnet34",
     "resnext50",
@@ -62,7 +62,6 @@ pub fn named(name: &str, input: Input, n_classes: usize) -> Result<Architecture>
             Ok(aux_attention(input, n_classes, &settings))
         }
         "crnn" => one_channel(crnn(32, 128, input.n_bands, n_classes)),
-        "picture-cnn" => Ok(picture_cnn(input, 16, 0.3, n_classes)),
         "cnn-1d" => Ok(small::cnn_1d(Cnn1dHead::Dense, n_classes)),
         "cnn-1d-plain" => Ok(small::cnn_1d(Cnn1dHead::Plain, n_classes)),
         "cnn-1d-dropout" => Ok(small::cnn_1d(Cnn1dHead::Dropout, n_classes)),
@@ -73,6 +72,10 @@ pub fn named(name: &str, input: Input, n_classes: usize) -> Result<Architecture>
         "waveform-cnn-normed" => Ok(small::waveform_cnn_normed(n_classes)),
         "waveform-flat" => Ok(small::waveform_flat(n_classes)),
         "waveform-gru" => Ok(small::waveform_gru(n_classes)),
+        _ if name.starts_with("picture-cnn") => {
+            let channels = first_channels(name, "picture-cnn", 16)?;
+            Ok(picture_cnn(input, channels, 0.3, n_classes))
+        }
         _ if name.starts_with("cnn") => {
             let (depth, channels) = plain_cnn(name)?;
             one_channel(cnn(depth, channels, input.n_bands, n_classes))
@@ -99,15 +102,26 @@ pub fn named(name: &str, input: Input, n_classes: usize) -> Result<Architecture>
 
 /// Depth and first channels of a name such as `cnn10` or `cnn10-16`.
 fn plain_cnn(name: &str) -> Result<(Depth, usize)> {
-    let (depth, channels) = name.split_once('-').unwrap_or((name, "64"));
-    let depth = match depth {
-        "cnn6" => Some(Depth::Cnn6),
-        "cnn10" => Some(Depth::Cnn10),
-        "cnn14" => Some(Depth::Cnn14),
-        _ => None,
+    let family = name.split_once('-').map_or(name, |(family, _)| family);
+    let depth = match family {
+        "cnn6" => Depth::Cnn6,
+        "cnn10" => Depth::Cnn10,
+        "cnn14" => Depth::Cnn14,
+        _ => return Err(unknown(name)),
     };
-    let channels = channels.parse().ok().filter(|n| (1..=512).contains(n));
-    depth.zip(channels).ok_or_else(|| unknown(name))
+    Ok((depth, first_channels(name, family, 64)?))
+}
+
+/// The channels of the first block in a name such as `cnn10-16`, or the usual number where it has none.
+fn first_channels(name: &str, family: &str, usual: usize) -> Result<usize> {
+    let channels = match name.strip_prefix(family) {
+        Some("") => Some(usual),
+        Some(rest) => rest.strip_prefix('-').and_then(|n| n.parse().ok()),
+        None => None,
+    };
+    channels
+        .filter(|n| (1..=512).contains(n))
+        .ok_or_else(|| unknown(name))
 }
 
 fn unknown(name: &str) -> Error {
@@ -145,7 +159,7 @@ mod tests {
     #[test]
     fn every_listed_name_is_a_sound_network() {
         let listed = NAMES[2..].iter().copied();
-        for name in ["cnn6", "cnn10", "cnn14", "cnn10-16"]
+        for name in ["cnn6", "cnn10", "cnn14", "cnn10-16", "picture-cnn-8"]
             .into_iter()
             .chain(listed)
         {
@@ -163,7 +177,7 @@ mod tests {
             .expect_err("two digits")
             .to_string();
         assert!(error.contains("`mn4`, must be one of mn01"), "{error}");
-        for name in ["cnn7", "cnn10-0", "cnn10-x"] {
+        for name in ["cnn7", "cnn10-0", "cnn10-x", "picture-cnn-", "picture-cnn8"] {
             assert!(named(name, input(1, 64), 7).is_err(), "{name}");
         }
         assert!(named("mn04", input(3, 128), 7).is_err());
