@@ -11,6 +11,16 @@ pub(crate) struct Matrix {
 }
 
 impl Matrix {
+    /// A matrix of these values, band by band.
+    #[cfg(test)]
+    pub(crate) fn of(n_bands: usize, data: &[f32]) -> Self {
+        Self {
+            n_bands,
+            n_frames: data.len() / n_bands,
+            data: data.to_vec(),
+        }
+    }
+
     pub(crate) fn zeros(n_bands: usize, n_frames: usize) -> Self {
         Self {
             data: vec![0.0; n_bands * n_frames],

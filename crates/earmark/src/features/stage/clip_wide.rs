@@ -204,18 +204,10 @@ fn fixed_frames(matrix: &Matrix, n_frames: usize, fill: f32) -> Matrix {
 mod tests {
     use super::*;
 
-    fn matrix(n_bands: usize, data: &[f32]) -> Matrix {
-        Matrix {
-            n_bands,
-            n_frames: data.len() / n_bands,
-            data: data.to_vec(),
-        }
-    }
-
     #[test]
     fn standardised_values_have_mean_zero_and_deviation_one() {
         let step = Step::Standardise { epsilon: 1e-9 };
-        let found = apply_step(step, matrix(2, &[1.0, 2.0, 3.0, 6.0]));
+        let found = apply_step(step, Matrix::of(2, &[1.0, 2.0, 3.0, 6.0]));
         // mean 3, deviation sqrt(3.5)
         let expected = [-2.0, -1.0, 0.0, 3.0].map(|x: f32| x / 3.5_f32.sqrt());
         assert!(
@@ -225,7 +217,7 @@ mod tests {
                 .zip(expected)
                 .all(|(a, b)| (a - b).abs() < 1e-6)
         );
-        let constant = apply_step(step, matrix(1, &[5.0; 4]));
+        let constant = apply_step(step, Matrix::of(1, &[5.0; 4]));
         assert_eq!(constant.data, [0.0; 4]);
     }
 
@@ -238,10 +230,10 @@ mod tests {
             flat_below: 1e-6,
         };
         assert_eq!(
-            apply_step(step, matrix(1, &[-3.0, 1.0, 5.0])).data,
+            apply_step(step, Matrix::of(1, &[-3.0, 1.0, 5.0])).data,
             [0.0, 127.5, 255.0]
         );
-        assert_eq!(apply_step(step, matrix(1, &[7.0; 3])).data, [0.0; 3]);
+        assert_eq!(apply_step(step, Matrix::of(1, &[7.0; 3])).data, [0.0; 3]);
         let without_rule = Step::MinMax {
             low: -0.5,
             high: 0.5,
@@ -249,14 +241,14 @@ mod tests {
             flat_below: 0.0,
         };
         assert_eq!(
-            apply_step(without_rule, matrix(1, &[7.0; 3])).data,
+            apply_step(without_rule, Matrix::of(1, &[7.0; 3])).data,
             [-0.5; 3]
         );
     }
 
     #[test]
     fn frames_are_cut_or_filled_up() {
-        let two = matrix(2, &[1.0, 2.0, 3.0, 4.0]);
+        let two = Matrix::of(2, &[1.0, 2.0, 3.0, 4.0]);
         assert_eq!(
             fixed_frames(&two, 3, 9.0).data,
             [1.0, 2.0, 9.0, 3.0, 4.0, 9.0]
@@ -266,9 +258,12 @@ mod tests {
 
     #[test]
     fn silence_has_no_peak() {
-        assert_eq!(apply_step(Step::Peak, matrix(1, &[0.0; 3])).data, [0.0; 3]);
         assert_eq!(
-            apply_step(Step::Peak, matrix(1, &[1.0, -4.0])).data,
+            apply_step(Step::Peak, Matrix::of(1, &[0.0; 3])).data,
+            [0.0; 3]
+        );
+        assert_eq!(
+            apply_step(Step::Peak, Matrix::of(1, &[1.0, -4.0])).data,
             [0.25, -1.0]
         );
     }

@@ -91,17 +91,9 @@ fn covered(n_old: usize, n_new: usize) -> Vec<(usize, Vec<f64>)> {
 mod tests {
     use super::*;
 
-    fn matrix(n_bands: usize, data: &[f32]) -> Matrix {
-        Matrix {
-            n_bands,
-            n_frames: data.len() / n_bands,
-            data: data.to_vec(),
-        }
-    }
-
     #[test]
     fn a_picture_of_the_same_size_is_the_same() {
-        let picture = matrix(2, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        let picture = Matrix::of(2, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         for method in [
             ResizeMethod::Nearest,
             ResizeMethod::Linear,
@@ -113,7 +105,7 @@ mod tests {
 
     #[test]
     fn linear_resizing_lies_between_the_cells() {
-        let line = matrix(1, &[0.0, 10.0]);
+        let line = Matrix::of(1, &[0.0, 10.0]);
         let found = resize(&line, 1, 4, ResizeMethod::Linear);
         assert_eq!(found.data, [0.0, 2.5, 7.5, 10.0]);
         let found = resize(&line, 1, 4, ResizeMethod::Nearest);
@@ -122,17 +114,17 @@ mod tests {
 
     #[test]
     fn area_resizing_keeps_the_mean() {
-        let line = matrix(1, &[0.0, 3.0, 6.0, 0.0, 3.0]);
+        let line = Matrix::of(1, &[0.0, 3.0, 6.0, 0.0, 3.0]);
         let found = resize(&line, 1, 2, ResizeMethod::Area);
         // Two and a half cells each.
         assert_eq!(
             found.data,
             [(0.0 + 3.0 + 3.0) / 2.5, (3.0 + 0.0 + 3.0) / 2.5]
         );
-        let square = matrix(2, &[1.0, 2.0, 3.0, 4.0]);
+        let square = Matrix::of(2, &[1.0, 2.0, 3.0, 4.0]);
         assert_eq!(resize(&square, 1, 1, ResizeMethod::Area).data, [2.5]);
         assert_eq!(resize(&square, 4, 2, ResizeMethod::Area).row(1), [1.0, 2.0]);
-        let wide = matrix(1, &[1.0; 1025]);
+        let wide = Matrix::of(1, &[1.0; 1025]);
         let found = resize(&wide, 1, 96, ResizeMethod::Area);
         assert!(found.data.iter().all(|x| (x - 1.0).abs() < 1e-6));
     }
