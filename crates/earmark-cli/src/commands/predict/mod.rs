@@ -217,12 +217,12 @@ fn blend(
         .map(|clip| heard.iter().all(|heard| heard.scores[clip].is_some()))
         .collect();
     if !is_heard.contains(&true) {
-        let reason = heard.iter().find_map(|heard| heard.failures.first());
-        anyhow::bail!(
-            "none of {} clips could be heard: {}",
-            list.clips.len(),
-            reason.map_or("there are none", |failure| failure.reason.as_str())
-        );
+        let Some(first) = heard.iter().find_map(|heard| heard.failures.first()) else {
+            anyhow::bail!("there are no clips to answer");
+        };
+        let path = list.clips[first.clip].path.display();
+        let (n, reason) = (list.clips.len(), &first.reason);
+        anyhow::bail!("none of {n} clips could be heard; the first: {path}: {reason}");
     }
     let table = |scores: Vec<f32>| ScoreTable {
         name: args.output.display().to_string(),

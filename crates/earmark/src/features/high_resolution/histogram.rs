@@ -36,6 +36,15 @@ impl EnergyHistogram {
         }
     }
 
+    /// Adds a point that stands for one sample to a cell; cells outside of the histogram are ignored.
+    #[inline(always)]
+    pub(super) fn add_to(&mut self, cell: usize, energy: f64) {
+        if let Some((sum, count)) = self.energy.get_mut(cell).zip(self.counts.get_mut(cell)) {
+            *sum += energy;
+            *count += 1.0;
+        }
+    }
+
     /// Adds a histogram whose frame 0 is this one's frame `first`; frames outside are ignored.
     pub(super) fn merge(&mut self, other: &Self, first: i64) {
         let n_cells = self.energy.len() as i64;

@@ -10,6 +10,7 @@
 //! T. Gardner and M. Magnasco, "Sparse time-frequency representations", PNAS 103:6094 (2006),
 //! doi 10.1073/pnas.0601707103.
 
+mod block;
 mod chunks;
 mod config;
 mod gaussian;

@@ -3,32 +3,31 @@
 //! With `m = η / ξ`, a sample's energy `|ξ|²` belongs `Im(m) / (2πσ)` samples later and `σ Re(m)`
 //! lower in frequency; it counts if `|m|` is below ½.
 
+use pulp::Arch;
 use rustfft::FftNum;
 use rustfft::num_complex::Complex;
 use rustfft::num_traits::{Float, FromPrimitive};
 
 use super::HighResolutionConfig;
+use super::block::{BLOCK, Block};
 use super::histogram::EnergyHistogram;
 
 /// The largest displacement, in standard deviations of the filter.
-const MAX_DISPLACEMENT: f64 = 0.5;
+pub(super) const MAX_DISPLACEMENT: f64 = 0.5;
 
 /// Added to `ξ` before the division, as in the published program.
-const EPSILON: f64 = 1e-20;
+pub(super) const EPSILON: f64 = 1e-20;
 
 /// The least energy of a decimated sample, for clips with a peak of 1: far below the rounding errors
 /// of `f32`, far above its smallest numbers.
 const LEAST_ENERGY: f64 = 1e-30;
-
-/// Samples that are looked at together.
-const BLOCK: usize = 256;
 
 /// Nearest number of the kind that transforms run in.
 pub(super) fn number<T: FromPrimitive>(x: f64) -> T {
     T::from_f64(x).expect("every f64 has a nearest f32")
 }
 
-fn wide<T: Float>(x: T) -> f64 {
+pub(super) fn wide<T: Float>(x: T) -> f64 {
     x.to_f64().unwrap_or(f64::NAN)
 }
 
@@ -36,9 +35,11 @@ fn wide<T: Float>(x: T) -> f64 {
 /// has no instruction for it; adding and subtracting 1.5 · 2⁵² rounds any number below 2⁵¹.
 #[inline(always)]
 fn round_ties_even(x: f64) -> f64 {
-    const SHIFT: f64 = 6_755_399_441_055_744.0;
-    (x + SHIFT) - SHIFT
+    (x + ROUNDING) - ROUNDING
 }
+
+/// 1.5 · 2⁵².
+pub(super) const ROUNDING: f64 = 6_755_399_441_055_744.0;
 
 /// The part of a chunk that counts, in its own samples.
 #[derive(Debug, Clone, Copy)]
@@ -77,22 +78,22 @@ pub(super) struct Transformed<'a, T> {
 
 /// Where the points of a scan line go.
 pub(super) struct Points {
-    span: Span,
+    pub(super) span: Span,
     /// The distance between the points of one transform, in samples.
     pub(super) stride: f64,
     /// The distance between the points of all transforms, in samples.
     pub(super) spacing: f64,
-    tdeci: f64,
+    pub(super) tdeci: f64,
     /// `1 / (2π sigma)`: samples per unit of displacement.
-    time_scale: f64,
+    pub(super) time_scale: f64,
     /// `sigma / f0`
-    relative_width: f64,
+    pub(super) relative_width: f64,
     /// The (fractional) band of the centre frequency, and bands per natural logarithm.
-    centre_band: f64,
-    bands_per_e: f64,
+    pub(super) centre_band: f64,
+    pub(super) bands_per_e: f64,
     /// The limits of the frequency relative to the centre.
-    lowest: f64,
-    highest: f64,
+    pub(super) lowest: f64,
+    pub(super) highest: f64,
 }
 
 /// A sample's energy and displacement.
@@ -146,16 +147,6 @@ impl Points {
         Some((round_ties_even(band) - 1.0) as usize)
     }
 
-    /// Adds a point that stands for one sample.
-    #[inline(always)]
-    fn add(&self, start: f64, point: &Point, histogram: &mut EnergyHistogram) {
-        let time = start + point.in_time * self.time_scale;
-        if let Some(band) = self.place(time, point.in_frequency) {
-            let frame = round_ties_even(time / self.tdeci + 0.5) - 1.0;
-            histogram.add(frame as usize, band, point.energy, 1.0);
-        }
-    }
-
     /// Adds a point that stands for `weight` samples, whose own places reach over `reach` samples of
     /// time before and after it: those beyond a frame's edge go into the neighbouring frame.
     /// Without this a steady tone flickers, as frames hold now more, now fewer points.
@@ -189,6 +180,9 @@ impl Points {
 /// Chooses the samples that count and sends them to the histogram; holds the buffers.
 #[derive(Debug)]
 pub(super) struct Collector<T> {
+    /// The instructions that the processor has.
+    arch: Arch,
+    block: Box<Block>,
     /// The numbers of the samples that count.
     chosen: Vec<u32>,
     /// `|m|` of every sample, between two large numbers.
@@ -202,6 +196,8 @@ pub(super) struct Collector<T> {
 impl<T: FftNum + Float> Collector<T> {
     pub(super) fn new() -> Self {
         Self {
+            arch: Arch::new(),
+            block: Block::new(),
             chosen: Vec::new(),
             displacement: Vec::new(),
             nearest: Vec::new(),
@@ -209,8 +205,7 @@ impl<T: FftNum + Float> Collector<T> {
         }
     }
 
-    /// Adds every sample of an exact scan line that counts. The choice has no branches: which
-    /// samples count is as good as random to a processor.
+    /// Adds every sample of an exact scan line that counts.
     pub(super) fn all(
         &mut self,
         points: &Points,
@@ -219,34 +214,33 @@ impl<T: FftNum + Float> Collector<T> {
         histogram: &mut EnergyHistogram,
     ) {
         let Transformed { xi, eta, floor } = *transformed;
-        let limit: T = number(MAX_DISPLACEMENT * MAX_DISPLACEMENT);
-        let epsilon: T = number(EPSILON);
         let first = 1.0 + transform as f64 * points.spacing;
         let counting = points.counting(first, xi.len());
         let first = first + counting.start as f64 * points.stride;
         let (xi, eta) = (&xi[counting.clone()], &eta[counting]);
-        self.chosen.resize(BLOCK, 0);
-        for (block, (xi, eta)) in xi.chunks(BLOCK).zip(eta.chunks(BLOCK)).enumerate() {
-            let mut n_chosen = 0;
-            for (i, (xi, eta)) in xi.iter().zip(eta).enumerate() {
-                let (energy, displaced) = (xi.norm_sqr(), eta.norm_sqr());
-                // False for energies that are no numbers.
-                let counts = (displaced < limit * energy) & (energy >= floor);
-                self.chosen[n_chosen % BLOCK] = i as u32;
-                n_chosen += usize::from(counts);
+        let arch = self.arch;
+        arch.dispatch(|| {
+            for (at, (xi, eta)) in xi.chunks(BLOCK).zip(eta.chunks(BLOCK)).enumerate() {
+                let start = first + (at * BLOCK) as f64 * points.stride;
+                self.block.add(points, start, [xi, eta], floor, histogram);
             }
-            let start = first + (block * BLOCK) as f64 * points.stride;
-            for i in &self.chosen[..n_chosen] {
-                let i = *i as usize;
-                let point = reassigned(xi[i], eta[i], epsilon);
-                points.add(start + i as f64 * points.stride, &point, histogram);
-            }
-        }
+        });
     }
 
     /// Adds the samples of a decimated scan line that count, each for as many of the clip's samples
     /// as it stands for.
     pub(super) fn sampled(
+        &mut self,
+        points: &Points,
+        transformed: &Transformed<'_, T>,
+        histogram: &mut EnergyHistogram,
+    ) {
+        let arch = self.arch;
+        arch.dispatch(|| self.add_sampled(points, transformed, histogram));
+    }
+
+    #[inline(always)]
+    fn add_sampled(
         &mut self,
         points: &Points,
         transformed: &Transformed<'_, T>,
@@ -294,6 +288,7 @@ impl<T: FftNum + Float> Collector<T> {
 
     /// Fills `displacement`, and `nearest` with the least displacement on the way to the middles
     /// between a sample and its neighbours.
+    #[inline(always)]
     fn measure(&mut self, xi: &[Complex<T>], eta: &[Complex<T>]) {
         // Far beyond the limit, so that zeros of ξ count for nothing; also replaces 0 / 0.
         let far: T = number(1e3);
@@ -316,6 +311,7 @@ impl<T: FftNum + Float> Collector<T> {
 
     /// The number of the clip's samples around a computed one that count: those between the middles
     /// to its neighbours at which `|m|`, taken as a straight line, is below the limit.
+    #[inline(always)]
     fn n_counting(&self, points: &Points, i: usize) -> f64 {
         let [before, here, after] = [0, 1, 2].map(|k| wide(self.displacement[i + k]));
         let place = 1.0 + i as f64 * points.spacing;
@@ -378,13 +374,22 @@ fn reassigned<T: FftNum + Float>(xi: Complex<T>, eta: Complex<T>, epsilon: T) ->
     }
 }
 
+/// The largest `x` that [`ln_1p_small`] is good for.
+pub(super) const MAX_SMALL: f64 = 0.17;
+
 /// `ln(1 + x)` for the small `x` of a reassignment (below .16 at q ½), to 1e-16; larger ones take the
 /// library's.
 #[inline(always)]
-fn ln_1p(x: f64) -> f64 {
-    if x.abs() > 0.17 {
+pub(super) fn ln_1p(x: f64) -> f64 {
+    if x.abs() > MAX_SMALL {
         return x.ln_1p();
     }
+    ln_1p_small(x)
+}
+
+/// `ln(1 + x)` for `x` up to [`MAX_SMALL`], to 1e-16.
+#[inline(always)]
+pub(super) fn ln_1p_small(x: f64) -> f64 {
     // ln(1 + x) = 2 artanh(s), s = x / (2 + x), |s| < .093: the series' next term is 1e-17.
     let s = x / (2.0 + x);
     let square = s * s;

@@ -14,6 +14,7 @@
 //!
 //! Long clips are analysed chunk by chunk, see [`Chunks`].
 
+use pulp::Arch;
 use rayon::prelude::*;
 use rustfft::num_complex::Complex;
 use rustfft::num_traits::Float;
@@ -341,6 +342,8 @@ struct Worker<'a, T: FftNum> {
     eta: Vec<Complex<T>>,
     scratch: Vec<Complex<T>>,
     collector: Collector<T>,
+    /// The instructions that the processor has.
+    arch: Arch,
 }
 
 impl<'a, T: FftNum + Float> Worker<'a, T> {
@@ -357,6 +360,7 @@ impl<'a, T: FftNum + Float> Worker<'a, T> {
             eta: Vec::new(),
             scratch: Vec::new(),
             collector: Collector::new(),
+            arch: Arch::new(),
         }
     }
 
@@ -376,18 +380,7 @@ impl<'a, T: FftNum + Float> Worker<'a, T> {
         let mut points = Points::new(self.scan.config, line.f0, line.sigma, self.span);
         (points.spacing, points.stride) = (spacing, stride);
         for transform in 0..sampling.n_transforms {
-            if transform > 0 {
-                for (z, twiddle) in self.band.iter_mut().zip(&self.scan.twiddles) {
-                    *z = *z * twiddle;
-                }
-            }
-            self.xi.clear();
-            self.xi.extend_from_slice(&self.band);
-            self.xi.resize(sampling.length, zero);
-            self.eta.clear();
-            let turned = self.band.iter().zip(&self.slope);
-            self.eta.extend(turned.map(|(z, slope)| z.scale(*slope)));
-            self.eta.resize(sampling.length, zero);
+            self.load(transform > 0, sampling.length);
             plan.process_with_scratch(&mut self.xi, &mut self.scratch);
             plan.process_with_scratch(&mut self.eta, &mut self.scratch);
             let transformed = Transformed {
@@ -403,6 +396,31 @@ impl<'a, T: FftNum + Float> Worker<'a, T> {
                     .sampled(&points, &transformed, &mut self.histogram);
             }
         }
+    }
+
+    /// Fills `xi` and `eta` with the band, zeros behind it, for a transform; `is_next` turns the band
+    /// from the transform before to this one.
+    fn load(&mut self, is_next: bool, length: usize) {
+        let zero = Complex::new(T::zero(), T::zero());
+        self.xi.resize(length, zero);
+        self.eta.resize(length, zero);
+        let n_bins = self.band.len();
+        let (xi, beyond_xi) = self.xi.split_at_mut(n_bins);
+        let (eta, beyond_eta) = self.eta.split_at_mut(n_bins);
+        beyond_xi.fill(zero);
+        beyond_eta.fill(zero);
+        let (band, slopes, twiddles) = (&mut self.band, &self.slope, &self.scan.twiddles);
+        self.arch.dispatch(|| {
+            if is_next {
+                for (z, twiddle) in band.iter_mut().zip(twiddles) {
+                    *z = *z * twiddle;
+                }
+            }
+            for (((xi, eta), z), slope) in xi.iter_mut().zip(eta).zip(band).zip(slopes) {
+                *xi = *z;
+                *eta = z.scale(*slope);
+            }
+        });
     }
 
     /// Fills `band` and `slope`.
