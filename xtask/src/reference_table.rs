@@ -106,6 +106,8 @@ impl Table<'_> {
             train.args(["--set", setting]);
         }
         train.arg("--output").arg(&directory);
+        // What this command prints is the table.
+        train.stdout(std::io::stderr());
         eprintln!("{name}");
         let started = Instant::now();
         let status = train.status()?;
