@@ -23,12 +23,7 @@ const BATCH: i64 = 6;
 /// Runs all configurations, or those whose names begin with `prefix`, with the program at `program` or
 /// the release build.
 pub(crate) fn run(prefix: &str, program: Option<&Path>) -> Result<()> {
-    let program = match program {
-        Some(program) => program
-            .canonicalize()
-            .with_context(|| program.display().to_string())?,
-        None => tools::release_build("train")?,
-    };
+    let program = tools::trainer(program)?;
     let folder = tools::root().join("target/reference");
     let _ = std::fs::remove_dir_all(folder.join("runs"));
     for layout in ["fsdkaggle2018", "fsdkaggle2019", "folders"] {

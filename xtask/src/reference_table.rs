@@ -17,7 +17,7 @@ use crate::reference::configs;
 use crate::tools;
 
 /// Configurations of more than a thousand million multiplications a segment, by the start of their names.
-const ONE_FOLD: [&str; 12] = [
+const ONE_FOLD: [&str; 11] = [
     "000-boxcar",
     "001-",
     "002-hires",
@@ -29,7 +29,6 @@ const ONE_FOLD: [&str; 12] = [
     "argus",
     "cochlear",
     "cp-jku",
-    "xu",
 ];
 
 /// The settings that put every configuration on the same clips and folds.
@@ -41,12 +40,7 @@ const SAME_FOLDS: [&str; 3] = [
 
 /// Trains the configurations whose names begin with `prefix` and prints the table of all that are finished.
 pub(crate) fn run(data: &Path, prefix: &str, program: Option<&Path>) -> Result<()> {
-    let program = match program {
-        Some(program) => program
-            .canonicalize()
-            .with_context(|| program.display().to_string())?,
-        None => tools::release_build("train")?,
-    };
+    let program = tools::trainer(program)?;
     let folder = tools::root().join("target/reference-table");
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let table = Table {

@@ -46,7 +46,22 @@ pub(crate) fn release_build(features: &str) -> Result<PathBuf> {
     build.args(["build", "--release", "--locked", "--package", "earmark-cli"]);
     build.args(["--features", features]);
     run(build, root())?;
-    Ok(root().join("target/release/earmark"))
+    Ok(target().join("release/earmark"))
+}
+
+/// The program with training: the one that is given, or the release build.
+pub(crate) fn trainer(given: Option<&Path>) -> Result<PathBuf> {
+    match given {
+        Some(program) => program
+            .canonicalize()
+            .with_context(|| program.display().to_string()),
+        None => release_build("train"),
+    }
+}
+
+/// Where cargo builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// Runs a command in a folder.

@@ -58,9 +58,7 @@ fn module() -> Result<PathBuf> {
         .args(["--crate-type", "cdylib"])
         .args(["--profile", "web", "--target", TARGET]);
     tools::run(build, tools::root())?;
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| tools::root().join("target"), PathBuf::from);
-    let built = target.join(TARGET).join("web/earmark_web.wasm");
+    let built = tools::target().join(TARGET).join("web/earmark_web.wasm");
     let place = web().join("private/earmark.wasm");
     copy(&built, &place)?;
     Ok(place)

@@ -79,12 +79,12 @@ impl<'a> ClipSet<'a> {
         })
     }
 
-    /// The classes of a clip as `[class]`, 0 or 1.
     /// The frames of a whole segment, or `None` where what a clip holds decides.
     pub fn segment_frames(&self) -> Option<usize> {
         self.front_end.n_frames(self.segmenter.length()).ok()
     }
 
+    /// The classes of a clip as `[class]`, 0 or 1.
     fn target(&self, clip: usize) -> Vec<f32> {
         let mut target = vec![0.0; self.manifest.vocabulary.len()];
         for &label in self.manifest.clips[clip].labels.iter().flatten() {

@@ -111,7 +111,10 @@ fn prepare<T>(
     let start = Start::read(config)?;
     let device = options.device.open()?;
     let (mut manifest, listed) = open_data(&config.data)?;
-    let noise = cache_folder(config, options).join("generated-noise");
+    // Another version may make other noise.
+    let noise = cache_folder(config, options)
+        .join("generated-noise")
+        .join(env!("CARGO_PKG_VERSION"));
     noise::add(&mut manifest, config.data.generated_noise, &noise)?;
     let architecture = start.architecture(manifest.vocabulary.len())?;
     let teacher = match &config.teacher {

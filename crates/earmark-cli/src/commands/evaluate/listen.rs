@@ -4,13 +4,13 @@ use std::io::{Cursor, Read};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use earmark::audio::wav;
 use earmark::audio::{OpenOptions, Source};
 use earmark::dataset::Clip;
 use earmark::tagger::{RunEvent, RunOptions, SegmentScores, Tagger};
 
 use crate::interrupt;
 use crate::printer::Printer;
-use earmark::audio::wav;
 
 /// What the tagger says of clips.
 pub(super) struct Heard {

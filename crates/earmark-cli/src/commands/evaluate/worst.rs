@@ -2,13 +2,13 @@
 
 use anyhow::Context as _;
 use earmark::audio::OpenOptions;
+use earmark::audio::wav;
 use earmark::dataset::Clip;
 use earmark::features::{FrontEnd, FrontEndConfig};
 use earmark::tagger::Tagger;
 
 use super::clips::Judged;
 use crate::pictures::{Picture, Range, thinned};
-use earmark::audio::wav;
 
 /// The playable part of a clip in seconds.
 const PLAYED_SECS: usize = 5;

@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
+use earmark::digest::hex;
 use serde::{Deserialize, Serialize};
 
 use super::arrays::{Npy, Npz};
@@ -16,8 +17,6 @@ use super::draw::{Drawing, Png};
 use super::listen::{Heard, listen};
 use super::table::FrameTable;
 use super::{FeaturesArgs, Format, JOURNAL, Job, parallel};
-use earmark::digest::hex;
-
 use crate::commands::Outcome;
 use crate::inputs::{self, Input, Inputs};
 use crate::interrupt;

@@ -5,12 +5,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use earmark::audio::wav;
 use earmark::dataset::Vocabulary;
 use earmark::tagger::Event;
 use jiff::Timestamp;
 
 use crate::printer::Printer;
-use earmark::audio::wav;
 
 /// What is remembered, and the longest clip, in seconds.
 const MEMORY_SECS: f64 = 60.0;

@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use earmark::audio::wav::{self, Coding};
 use earmark::audio::{Limits, Source};
 use ureq::Agent;
 
 use crate::errors::Hinted;
-use earmark::audio::wav::{self, Coding};
 
 /// Streams run for years, and nobody counts their bytes.
 pub(super) const LIMITS: Limits = Limits {

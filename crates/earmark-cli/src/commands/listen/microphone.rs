@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use cpal::traits::{DeviceTrait as _, HostTrait as _, StreamTrait as _};
 use cpal::{FromSample, Sample, SampleFormat, SizedSample};
-
 use earmark::audio::wav::{self, Coding};
 
 /// Seconds of sound that wait while the rest is busy; older sound is dropped.

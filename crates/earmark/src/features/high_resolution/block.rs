@@ -121,14 +121,8 @@ impl Block {
             let in_frequency = (eta_re * re + eta_im * im) * inverse;
             let time = self.time[k] + in_time * points.time_scale;
             let relative = -in_frequency * points.relative_width;
-            let inside = (relative > points.lowest)
-                & (relative < points.highest)
-                & (time >= points.span.earliest)
-                & (time < points.span.latest);
-            let band = points.centre_band - points.bands_per_e * ln_1p(relative);
-            let band = (band + ROUNDING) - ROUNDING - 1.0;
-            let frame = (time / points.tdeci + 0.5 + ROUNDING) - ROUNDING - 1.0;
-            let inside = inside & (frame < n_frames) & (band < n_bands);
+            let (frame, band) = (points.frame(time), points.band(relative, &ln_1p));
+            let inside = points.is_inside(time, relative) & (frame < n_frames) & (band < n_bands);
             let cell = if inside {
                 frame * n_bands + band
             } else {

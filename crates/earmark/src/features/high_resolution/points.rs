@@ -78,22 +78,22 @@ pub(super) struct Transformed<'a, T> {
 
 /// Where the points of a scan line go.
 pub(super) struct Points {
-    pub(super) span: Span,
+    span: Span,
     /// The distance between the points of one transform, in samples.
     pub(super) stride: f64,
     /// The distance between the points of all transforms, in samples.
     pub(super) spacing: f64,
-    pub(super) tdeci: f64,
+    tdeci: f64,
     /// `1 / (2π sigma)`: samples per unit of displacement.
     pub(super) time_scale: f64,
     /// `sigma / f0`
     pub(super) relative_width: f64,
     /// The (fractional) band of the centre frequency, and bands per natural logarithm.
-    pub(super) centre_band: f64,
-    pub(super) bands_per_e: f64,
+    centre_band: f64,
+    bands_per_e: f64,
     /// The limits of the frequency relative to the centre.
-    pub(super) lowest: f64,
-    pub(super) highest: f64,
+    lowest: f64,
+    highest: f64,
 }
 
 /// A sample's energy and displacement.
@@ -135,16 +135,29 @@ impl Points {
     #[inline(always)]
     fn place(&self, time: f64, in_frequency: f64) -> Option<usize> {
         let relative = -in_frequency * self.relative_width;
-        let inside = (relative > self.lowest)
+        self.is_inside(time, relative)
+            .then(|| self.band(relative, ln_1p) as usize)
+    }
+
+    /// Whether a time in samples (from 1) and a frequency relative to the centre lie inside of the histogram.
+    #[inline(always)]
+    pub(super) fn is_inside(&self, time: f64, relative: f64) -> bool {
+        (relative > self.lowest)
             & (relative < self.highest)
             & (time >= self.span.earliest)
-            & (time < self.span.latest);
-        if !inside {
-            return None;
-        }
-        let band = self.centre_band - self.bands_per_e * ln_1p(relative);
-        // The band is at least 1 within the limits.
-        Some((round_ties_even(band) - 1.0) as usize)
+            & (time < self.span.latest)
+    }
+
+    /// The band of a frequency relative to the centre, a whole number, at least 0 within the limits.
+    #[inline(always)]
+    pub(super) fn band(&self, relative: f64, ln_1p: impl Fn(f64) -> f64) -> f64 {
+        round_ties_even(self.centre_band - self.bands_per_e * ln_1p(relative)) - 1.0
+    }
+
+    /// The frame of a time in samples (from 1), a whole number.
+    #[inline(always)]
+    pub(super) fn frame(&self, time: f64) -> f64 {
+        round_ties_even(time / self.tdeci + 0.5) - 1.0
     }
 
     /// Adds a point that stands for `weight` samples, whose own places reach over `reach` samples of
