@@ -106,14 +106,18 @@ impl Network {
                 bias,
             );
         }
+        let window = Window {
+            kernel: conv.kernel,
+            stride: conv.stride,
+            padding: conv.padding,
+            dilation: conv.dilation,
+        };
+        if self.is_cpu && conv.groups == 1 {
+            return add_bias(kernels::dense(x, weight, window), bias);
+        }
         let is_depthwise = conv.groups == conv.in_channels && conv.groups == conv.out_channels;
-        if self.is_cpu && is_depthwise && conv.dilation == [1, 1] && !conv.bias {
-            let window = Window {
-                kernel: conv.kernel,
-                stride: conv.stride,
-                padding: conv.padding,
-            };
-            return kernels::depthwise(x, weight, window);
+        if self.is_cpu && is_depthwise && conv.dilation == [1, 1] {
+            return add_bias(kernels::depthwise(x, weight, window), bias);
         }
         let options = ConvOptions::new(conv.stride, conv.padding, conv.dilation, conv.groups);
         module::conv2d(x, weight, bias, options)
@@ -196,9 +200,17 @@ fn pointwise(x: Tensor<4>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor
         .reshape([1, rows, columns])
         .matmul(x.reshape([batch, channel, band * frame]))
         .reshape([batch, rows, band, frame]);
+    add_bias(product, bias)
+}
+
+/// One number per channel on top.
+fn add_bias(map: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
     match bias {
-        Some(bias) => product + bias.reshape([1, rows, 1, 1]),
-        None => product,
+        Some(bias) => {
+            let [_, channel, _, _] = map.dims();
+            map + bias.reshape([1, channel, 1, 1])
+        }
+        None => map,
     }
 }
 

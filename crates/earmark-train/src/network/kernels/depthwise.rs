@@ -1,24 +1,16 @@
 //! Depthwise convolution: each channel with a kernel of its own.
 //!
 //! A plane is first copied into rows with zeros around it, and with a stride of s each row is split
-//! into s phases (every s-th value), so that the innermost loops always run over neighbours.
+//! into s phases (every s-th value), so that the innermost loops always run over neighbours. Windows are without dilation.
 
 use burn::backend::flex::FlexTensor;
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::{Map, tensor};
+use super::{Map, Window, tensor};
 
 /// The values worked on at a time: four AVX-512 registers.
 const LANES: usize = 64;
-
-/// The window of a convolution, each `[band, frame]`, without dilation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::network) struct Window {
-    pub(in crate::network) kernel: [usize; 2],
-    pub(in crate::network) stride: [usize; 2],
-    pub(in crate::network) padding: [usize; 2],
-}
 
 /// The lengths that the loops need.
 #[derive(Debug, Clone, Copy)]
@@ -34,16 +26,13 @@ struct Sizes {
 
 impl Sizes {
     fn new(window: Window, band: usize, frame: usize) -> Self {
-        let out = |length: usize, axis: usize| {
-            (length + 2 * window.padding[axis] - window.kernel[axis]) / window.stride[axis] + 1
-        };
-        let out_frame = out(frame, 1);
+        let out_frame = window.n_places(frame, 1);
         let reach = (window.kernel[1] - 1) / window.stride[1];
         Self {
             window,
             band,
             frame,
-            out_band: out(band, 0),
+            out_band: window.n_places(band, 0),
             out_frame,
             phase_len: out_frame.next_multiple_of(LANES) + reach + 1,
         }

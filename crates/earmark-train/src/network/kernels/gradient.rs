@@ -8,9 +8,32 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 
-use super::depthwise::{self, Window};
 use super::normalise::{self, Affine, Curve};
-use super::{Kernels, Map, values};
+use super::{Kernels, Map, Window, dense, depthwise, values};
+
+#[derive(Debug)]
+struct DenseStep;
+
+impl Backward<Flex, 2> for DenseStep {
+    type State = (FlexTensor, FlexTensor, Window);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let pull = grads.consume::<Flex>(&ops.node);
+        let (x, weight, window) = ops.state;
+        let wanted = ops.parents.each_ref().map(Option::is_some);
+        let found = dense::backward(&Map::of(&x), &weight, window, &Map::of(&pull), wanted);
+        for (parent, gradient) in ops.parents.into_iter().zip(found) {
+            if let (Some(parent), Some(gradient)) = (parent, gradient) {
+                grads.register::<Flex>(parent.id, gradient);
+            }
+        }
+    }
+}
 
 #[derive(Debug)]
 struct DepthwiseStep;
@@ -60,6 +83,17 @@ impl Backward<Flex, 3> for NormaliseStep {
 }
 
 impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
+    fn dense(x: FloatTensor<Self>, weight: FloatTensor<Self>, window: Window) -> FloatTensor<Self> {
+        let (x, x_node) = x.into_parts();
+        let (weight, weight_node) = weight.into_parts();
+        let output = Flex::dense(x.clone(), weight.clone(), window);
+        let prepared = DenseStep.prepare::<C>([x_node, weight_node]);
+        match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((x, weight, window), output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
     fn depthwise(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,

@@ -1,14 +1,16 @@
 //! Kernels of our own for training on the processor, with their gradients.
 //!
-//! Burn's CPU backend has no kernel for the gradients of a depthwise convolution and composes batch
-//! normalisation of a dozen passes over the map. These two take most of the time of a step of a
-//! `MobileNet`, so they are written out here, on plain slices, and take part in Burn's autodiff as a
-//! backend extension. Other devices keep Burn's operations.
+//! Burn's CPU backend has no kernel for the gradients of a convolution, which it writes as other
+//! convolutions with kernels as large as the map, and composes batch normalisation of a dozen passes
+//! over the map. These take most of the time of a step, so they are written out here, on plain slices
+//! and matrix products, and take part in Burn's autodiff as a backend extension. Other devices keep
+//! Burn's operations.
 //!
 //! Every map is `[batch, channel, band, frame]`, contiguous. Work is spread over planes
 //! `[band, frame]`; sums over planes are added in their order, so results do not depend on the
 //! number of threads.
 
+mod dense;
 mod depthwise;
 mod gradient;
 mod normalise;
@@ -19,14 +21,33 @@ use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Tensor, TensorData};
 use earmark::model::block::Function;
 
-pub(super) use depthwise::Window;
 pub(super) use normalise::Curve;
+
+/// The window of a convolution, each `[band, frame]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) kernel: [usize; 2],
+    pub(super) stride: [usize; 2],
+    pub(super) padding: [usize; 2],
+    pub(super) dilation: [usize; 2],
+}
+
+impl Window {
+    /// How many places the window has along a side of this length.
+    fn n_places(&self, length: usize, axis: usize) -> usize {
+        let reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
+        (length + 2 * self.padding[axis] - reach) / self.stride[axis] + 1
+    }
+}
 
 /// The operations that have a kernel here.
 #[backend_extension(Flex, Autodiff)]
 pub(super) trait Kernels: Backend {
+    /// A convolution of one group without bias; `weight` is `[out channel, channel, band, frame]`.
+    fn dense(x: FloatTensor<Self>, weight: FloatTensor<Self>, window: Window) -> FloatTensor<Self>;
+
     /// A convolution with as many groups as channels in and out; `weight` is
-    /// `[channel, 1, band, frame]`.
+    /// `[channel, 1, band, frame]`, the window without dilation.
     fn depthwise(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -47,6 +68,10 @@ pub(super) trait Kernels: Backend {
 }
 
 impl Kernels for Flex {
+    fn dense(x: FlexTensor, weight: FlexTensor, window: Window) -> FlexTensor {
+        dense::forward(&Map::of(&x), &weight, window)
+    }
+
     fn depthwise(x: FlexTensor, weight: FlexTensor, window: Window) -> FlexTensor {
         depthwise::forward(&Map::of(&x), &values(&weight), window)
     }
@@ -62,6 +87,15 @@ impl Kernels for Flex {
         let affine = normalise::Affine::new(&weight, &bias, &statistics, eps);
         normalise::forward(&Map::of(&x), &affine, curve)
     }
+}
+
+/// A convolution of one group on the processor.
+pub(super) fn dense(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::dense(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        window,
+    ))
 }
 
 /// A depthwise convolution on the processor.
@@ -223,6 +257,7 @@ mod tests {
                 kernel,
                 stride,
                 padding,
+                dilation: [1, 1],
             };
             let inputs = || {
                 vec![
@@ -232,6 +267,43 @@ mod tests {
             };
             let found = pulled(inputs(), |x| depthwise(x[0].clone(), x[1].clone(), window));
             let options = || ConvOptions::new(stride, padding, [1, 1], 3);
+            let expected = pulled(inputs(), |x| {
+                module::conv2d(x[0].clone(), x[1].clone(), None, options())
+            });
+            assert_close(&found, &expected, &format!("{window:?}"));
+        }
+    }
+
+    #[test]
+    fn dense_equals_the_frameworks_convolution() {
+        // Kernel, stride, padding, dilation, [batch, channel in, channel out], [band, frame]: tiles that hold
+        // several clips, several rows and parts of a row; groups of several clips; windows wider than the map.
+        for (kernel, stride, padding, dilation, [batch, channel, out], [band, frame]) in [
+            ([3, 3], [1, 1], [1, 1], [1, 1], [3, 5, 7], [6, 9]),
+            ([3, 3], [2, 2], [1, 1], [1, 1], [2, 3, 4], [8, 31]),
+            ([7, 7], [2, 2], [3, 3], [1, 1], [1, 3, 8], [17, 40]),
+            ([1, 31], [1, 1], [0, 3], [1, 1], [2, 8, 3], [1, 1300]),
+            ([1, 5], [1, 3], [0, 4], [1, 2], [2, 2, 3], [1, 65]),
+            ([5, 3], [2, 1], [0, 0], [1, 1], [40, 2, 3], [6, 4]),
+            ([3, 5], [3, 2], [2, 4], [2, 3], [2, 2, 2], [7, 11]),
+            ([3, 5], [1, 1], [1, 2], [1, 1], [2, 2, 2], [1, 1]),
+            ([1, 1], [2, 2], [0, 0], [1, 1], [2, 6, 5], [7, 8]),
+            ([3, 3], [1, 1], [1, 1], [1, 1], [2, 64, 16], [12, 60]),
+        ] {
+            let window = Window {
+                kernel,
+                stride,
+                padding,
+                dilation,
+            };
+            let inputs = || {
+                vec![
+                    map([batch, channel, band, frame], 1),
+                    map([out, channel, kernel[0], kernel[1]], 2),
+                ]
+            };
+            let found = pulled(inputs(), |x| dense(x[0].clone(), x[1].clone(), window));
+            let options = || ConvOptions::new(stride, padding, dilation, 1);
             let expected = pulled(inputs(), |x| {
                 module::conv2d(x[0].clone(), x[1].clone(), None, options())
             });
