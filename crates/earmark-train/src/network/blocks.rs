@@ -112,12 +112,13 @@ impl Network {
             padding: conv.padding,
             dilation: conv.dilation,
         };
-        if self.is_cpu && conv.groups == 1 {
-            return add_bias(kernels::dense(x, weight, window), bias);
-        }
         let is_depthwise = conv.groups == conv.in_channels && conv.groups == conv.out_channels;
-        if self.is_cpu && is_depthwise && conv.dilation == [1, 1] {
-            return add_bias(kernels::depthwise(x, weight, window), bias);
+        if self.is_cpu {
+            let map = match is_depthwise && conv.dilation == [1, 1] {
+                true => kernels::depthwise(x, weight, window),
+                false => kernels::dense(x, weight, window, conv.groups),
+            };
+            return add_bias(map, bias);
         }
         let options = ConvOptions::new(conv.stride, conv.padding, conv.dilation, conv.groups);
         module::conv2d(x, weight, bias, options)

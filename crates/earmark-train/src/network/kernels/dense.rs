@@ -1,8 +1,9 @@
-//! Dense convolution: each output channel from every input channel.
+//! Dense convolution: each output channel from every input channel of its group.
 //!
 //! What the window sees at a run of places becomes the columns of a matrix `[input channel * tap, place]`, a tile
-//! that stays in the cache. The convolution and both of its gradients are matrix products with such tiles. Clips
-//! go in groups that depend on the shapes alone, and the groups' weight gradients are added in their order.
+//! that stays in the cache. The convolution and both of its gradients are matrix products with such tiles. The
+//! batch is cut into parts that depend on the shapes alone, and the parts' weight gradients are added in their
+//! order.
 
 use std::ops::Range;
 
@@ -19,16 +20,17 @@ const TILE_LEN: usize = 1 << 17;
 /// Fewer places than this leave a matrix product too thin.
 const MIN_PLACES: usize = 256;
 
-/// The most groups of clips, which work side by side.
-const MAX_GROUPS: usize = 16;
+/// The most parts of a batch, which are worked on side by side.
+const MAX_PARTS: usize = 16;
 
-/// The most values of all the groups' weight gradients together.
+/// The most values of all the parts' weight gradients together.
 const MAX_GRADIENTS: usize = 1 << 25;
 
 /// The lengths of a convolution.
 #[derive(Debug, Clone, Copy)]
 struct Sizes {
     window: Window,
+    groups: usize,
     channel: usize,
     band: usize,
     frame: usize,
@@ -40,7 +42,7 @@ struct Sizes {
 /// Neighbouring places in a row of the output.
 #[derive(Debug, Clone, Copy)]
 struct Strip {
-    /// The clip within its group.
+    /// The clip within its part of the batch.
     clip: usize,
     row: usize,
     first: usize,
@@ -51,14 +53,15 @@ struct Strip {
 struct Source {
     /// The places of the strip that lie on the map.
     inside: Range<usize>,
-    /// The index of the first of them in the group's input.
+    /// The index of the first of them in the part's input.
     start: usize,
 }
 
 impl Sizes {
-    fn new(x: &Map, out_channel: usize, window: Window) -> Self {
+    fn new(x: &Map, out_channel: usize, window: Window, groups: usize) -> Self {
         Self {
             window,
+            groups,
             channel: x.channel,
             band: x.band,
             frame: x.frame,
@@ -70,7 +73,12 @@ impl Sizes {
 
     /// The rows of a tile of columns.
     fn n_taps(&self) -> usize {
-        self.channel * self.window.kernel[0] * self.window.kernel[1]
+        self.channel / self.groups * self.window.kernel[0] * self.window.kernel[1]
+    }
+
+    /// The output channels of a group.
+    fn out_group(&self) -> usize {
+        self.out_channel / self.groups
     }
 
     fn clip_len(&self) -> usize {
@@ -85,11 +93,11 @@ impl Sizes {
         self.out_channel * self.out_plane()
     }
 
-    /// How many clips make a group.
-    fn group(&self, batch: usize) -> usize {
+    /// How many clips make a part.
+    fn part(&self, batch: usize) -> usize {
         let n_weights = self.out_channel * self.n_taps();
-        let n_groups = (MAX_GRADIENTS / n_weights).clamp(1, MAX_GROUPS);
-        batch.div_ceil(n_groups)
+        let n_parts = (MAX_GRADIENTS / n_weights).clamp(1, MAX_PARTS);
+        batch.div_ceil(n_parts)
     }
 
     /// The output of some clips, cut into tiles.
@@ -119,13 +127,13 @@ impl Sizes {
         tiles
     }
 
-    /// Where a strip reads for row `tap` of the columns, if its input row exists.
-    fn source(&self, tap: usize, strip: &Strip) -> Option<Source> {
+    /// Where a strip reads for row `tap` of a group's columns, if its input row exists.
+    fn source(&self, group: usize, tap: usize, strip: &Strip) -> Option<Source> {
         let [height, width] = self.window.kernel;
         let [stride_band, stride_frame] = self.window.stride;
         let [dilation_band, dilation_frame] = self.window.dilation;
         let [top, left] = self.window.padding;
-        let channel = tap / (height * width);
+        let channel = group * (self.channel / self.groups) + tap / (height * width);
         let down = tap / width % height * dilation_band;
         let right = tap % width * dilation_frame;
         let row = (strip.row * stride_band + down).checked_sub(top)?;
@@ -148,14 +156,14 @@ impl Sizes {
         })
     }
 
-    /// Fills a tile of columns from a group's input.
-    fn gather(&self, input: &[f32], strips: &[Strip], columns: &mut [f32]) {
+    /// Fills a tile of a group's columns from a part's input.
+    fn gather(&self, input: &[f32], group: usize, strips: &[Strip], columns: &mut [f32]) {
         let stride = self.window.stride[1];
         let n_places = n_places(strips);
         for (tap, mut row) in columns.chunks_exact_mut(n_places).enumerate() {
             for strip in strips {
                 let values = row.split_off_mut(..strip.len).expect("one length");
-                let Some(Source { inside, start }) = self.source(tap, strip) else {
+                let Some(Source { inside, start }) = self.source(group, tap, strip) else {
                     values.fill(0.0);
                     continue;
                 };
@@ -176,13 +184,13 @@ impl Sizes {
     }
 
     /// Adds a tile of the columns' gradients to where the columns came from.
-    fn scatter(&self, columns: &[f32], strips: &[Strip], input: &mut [f32]) {
+    fn scatter(&self, columns: &[f32], group: usize, strips: &[Strip], input: &mut [f32]) {
         let stride = self.window.stride[1];
         let n_places = n_places(strips);
         for (tap, mut row) in columns.chunks_exact(n_places).enumerate() {
             for strip in strips {
                 let values = row.split_off(..strip.len).expect("one length");
-                let Some(Source { inside, start }) = self.source(tap, strip) else {
+                let Some(Source { inside, start }) = self.source(group, tap, strip) else {
                     continue;
                 };
                 let values = &values[inside];
@@ -197,7 +205,7 @@ impl Sizes {
         }
     }
 
-    /// Where a strip lies in an output channel of its group.
+    /// Where a strip lies in an output channel of its part.
     fn place(&self, strip: &Strip, channel: usize) -> Range<usize> {
         let row = (strip.clip * self.out_channel + channel) * self.out_band + strip.row;
         let start = row * self.out_frame + strip.first;
@@ -223,27 +231,23 @@ impl Scratch {
     }
 }
 
-/// The convolution of a map with `[out channel, channel, band, frame]` weights.
-pub(super) fn forward(x: &Map, weight: &FlexTensor, window: Window) -> FlexTensor {
+/// The convolution of a map with `[out channel, channel of a group, band, frame]` weights.
+pub(super) fn forward(x: &Map, weight: &FlexTensor, window: Window, groups: usize) -> FlexTensor {
     let out_channel = weight.layout().shape()[0];
-    let sizes = Sizes::new(x, out_channel, window);
-    let weight = matrix(weight, [out_channel, sizes.n_taps()]);
-    let group = sizes.group(x.batch);
+    let sizes = Sizes::new(x, out_channel, window, groups);
+    let weights = of_groups(&sizes, weight);
+    let part = sizes.part(x.batch);
     let mut output = vec![0.0f32; x.batch * sizes.out_clip()];
     output
-        .par_chunks_mut(group * sizes.out_clip())
-        .zip(x.values().par_chunks(group * sizes.clip_len()))
+        .par_chunks_mut(part * sizes.out_clip())
+        .zip(x.values().par_chunks(part * sizes.clip_len()))
         .for_each_init(Scratch::default, |scratch, (output, input)| {
             for strips in sizes.tiles(output.len() / sizes.out_clip()) {
-                let columns = scratch.of([sizes.n_taps(), n_places(&strips)]);
-                sizes.gather(input, &strips, columns.storage_mut());
-                let product = Flex::float_matmul(weight.clone(), columns.clone());
-                let rows = product.storage::<f32>().chunks_exact(n_places(&strips));
-                for (channel, mut row) in rows.enumerate() {
-                    for strip in &strips {
-                        let values = row.split_off(..strip.len).expect("one length");
-                        output[sizes.place(strip, channel)].copy_from_slice(values);
-                    }
+                for (group, weight) in weights.iter().enumerate() {
+                    let columns = scratch.of([sizes.n_taps(), n_places(&strips)]);
+                    sizes.gather(input, group, &strips, columns.storage_mut());
+                    let product = Flex::float_matmul(weight.clone(), columns.clone());
+                    put(&sizes, product.storage(), group, &strips, output);
                 }
             }
         });
@@ -255,11 +259,11 @@ pub(super) fn forward(x: &Map, weight: &FlexTensor, window: Window) -> FlexTenso
 pub(super) fn backward(
     x: &Map,
     weight: &FlexTensor,
-    window: Window,
+    (window, groups): (Window, usize),
     gradient: &Map,
     [for_x, for_weight]: [bool; 2],
 ) -> [Option<FlexTensor>; 2] {
-    let sizes = Sizes::new(x, gradient.channel, window);
+    let sizes = Sizes::new(x, gradient.channel, window, groups);
     [
         for_x.then(|| input_gradient(&sizes, weight, gradient)),
         for_weight.then(|| weight_gradient(&sizes, x, gradient)),
@@ -267,17 +271,19 @@ pub(super) fn backward(
 }
 
 fn input_gradient(sizes: &Sizes, weight: &FlexTensor, gradient: &Map) -> FlexTensor {
-    let weight = matrix(weight, [sizes.out_channel, sizes.n_taps()]).transpose(0, 1);
-    let group = sizes.group(gradient.batch);
+    let weights = of_groups(sizes, weight);
+    let part = sizes.part(gradient.batch);
     let mut input = vec![0.0f32; gradient.batch * sizes.clip_len()];
     input
-        .par_chunks_mut(group * sizes.clip_len())
-        .zip(gradient.values().par_chunks(group * sizes.out_clip()))
+        .par_chunks_mut(part * sizes.clip_len())
+        .zip(gradient.values().par_chunks(part * sizes.out_clip()))
         .for_each_init(Scratch::default, |scratch, (input, pull)| {
             for strips in sizes.tiles(pull.len() / sizes.out_clip()) {
-                let pull = pulled(sizes, pull, &strips, scratch);
-                let columns = Flex::float_matmul(weight.clone(), pull);
-                sizes.scatter(columns.storage(), &strips, input);
+                for (group, weight) in weights.iter().enumerate() {
+                    let pull = take(sizes, pull, group, &strips, scratch);
+                    let columns = Flex::float_matmul(weight.transpose(0, 1), pull);
+                    sizes.scatter(columns.storage(), group, &strips, input);
+                }
             }
         });
     let shape = [gradient.batch, sizes.channel, sizes.band, sizes.frame];
@@ -285,43 +291,65 @@ fn input_gradient(sizes: &Sizes, weight: &FlexTensor, gradient: &Map) -> FlexTen
 }
 
 fn weight_gradient(sizes: &Sizes, x: &Map, gradient: &Map) -> FlexTensor {
-    let group = sizes.group(x.batch);
-    let n_weights = sizes.out_channel * sizes.n_taps();
-    let of_groups: Vec<Vec<f32>> = x
+    let part = sizes.part(x.batch);
+    let of_parts: Vec<Vec<f32>> = x
         .values()
-        .par_chunks(group * sizes.clip_len())
-        .zip(gradient.values().par_chunks(group * sizes.out_clip()))
-        .map(|(input, pull)| {
-            let [mut columns, mut pulls] = [Scratch::default(), Scratch::default()];
-            let mut sum = vec![0.0f32; n_weights];
-            for strips in sizes.tiles(pull.len() / sizes.out_clip()) {
-                let columns = columns.of([sizes.n_taps(), n_places(&strips)]);
-                sizes.gather(input, &strips, columns.storage_mut());
-                let pull = pulled(sizes, pull, &strips, &mut pulls);
-                add(
-                    &mut sum,
-                    Flex::float_matmul(pull, columns.transpose(0, 1)).storage(),
-                );
-            }
-            sum
-        })
+        .par_chunks(part * sizes.clip_len())
+        .zip(gradient.values().par_chunks(part * sizes.out_clip()))
+        .map(|(input, pull)| weight_gradient_of(sizes, input, pull))
         .collect();
-    let mut sum = vec![0.0f32; n_weights];
-    for of_group in &of_groups {
-        add(&mut sum, of_group);
+    let mut sum = vec![0.0f32; sizes.out_channel * sizes.n_taps()];
+    for of_part in &of_parts {
+        add(&mut sum, of_part);
     }
     let [height, width] = sizes.window.kernel;
-    tensor(sum, [sizes.out_channel, sizes.channel, height, width])
+    let channel = sizes.channel / sizes.groups;
+    tensor(sum, [sizes.out_channel, channel, height, width])
 }
 
-/// The gradient of the output at a tile's places, `[out channel, place]`.
-fn pulled(sizes: &Sizes, pull: &[f32], strips: &[Strip], scratch: &mut Scratch) -> FlexTensor {
+/// The weight gradient of a part of the batch.
+fn weight_gradient_of(sizes: &Sizes, input: &[f32], pull: &[f32]) -> Vec<f32> {
+    let [mut columns, mut pulls] = [Scratch::default(), Scratch::default()];
+    let mut sums = vec![0.0f32; sizes.out_channel * sizes.n_taps()];
+    let group_len = sizes.out_group() * sizes.n_taps();
+    for strips in sizes.tiles(pull.len() / sizes.out_clip()) {
+        for (group, sums) in sums.chunks_exact_mut(group_len).enumerate() {
+            let columns = columns.of([sizes.n_taps(), n_places(&strips)]);
+            sizes.gather(input, group, &strips, columns.storage_mut());
+            let pull = take(sizes, pull, group, &strips, &mut pulls);
+            let product = Flex::float_matmul(pull, columns.transpose(0, 1));
+            add(sums, product.storage());
+        }
+    }
+    sums
+}
+
+/// Copies a group's output at a tile's places, `[out channel, place]`, to the output of its part.
+fn put(sizes: &Sizes, tile: &[f32], group: usize, strips: &[Strip], output: &mut [f32]) {
+    for (channel, mut row) in tile.chunks_exact(n_places(strips)).enumerate() {
+        for strip in strips {
+            let values = row.split_off(..strip.len).expect("one length");
+            let place = sizes.place(strip, group * sizes.out_group() + channel);
+            output[place].copy_from_slice(values);
+        }
+    }
+}
+
+/// The gradient of a group's output at a tile's places, `[out channel, place]`.
+fn take(
+    sizes: &Sizes,
+    pull: &[f32],
+    group: usize,
+    strips: &[Strip],
+    scratch: &mut Scratch,
+) -> FlexTensor {
     let n_places = n_places(strips);
-    let tile = scratch.of([sizes.out_channel, n_places]);
+    let tile = scratch.of([sizes.out_group(), n_places]);
     for (channel, mut row) in tile.storage_mut().chunks_exact_mut(n_places).enumerate() {
         for strip in strips {
             let values = row.split_off_mut(..strip.len).expect("one length");
-            values.copy_from_slice(&pull[sizes.place(strip, channel)]);
+            let place = sizes.place(strip, group * sizes.out_group() + channel);
+            values.copy_from_slice(&pull[place]);
         }
     }
     tile.clone()
@@ -331,6 +359,12 @@ fn add(sums: &mut [f32], values: &[f32]) {
     sums.iter_mut().zip(values).for_each(|(sum, x)| *sum += x);
 }
 
-fn matrix(weight: &FlexTensor, shape: [usize; 2]) -> FlexTensor {
-    weight.to_contiguous().reshape(shape.into())
+/// The weights of each group as a matrix `[out channel, channel * tap]`.
+fn of_groups(sizes: &Sizes, weight: &FlexTensor) -> Vec<FlexTensor> {
+    let shape = [sizes.out_channel, sizes.n_taps()];
+    let matrix = weight.to_contiguous().reshape(shape.into());
+    let n_rows = sizes.out_group();
+    (0..sizes.groups)
+        .map(|group| matrix.narrow(0, group * n_rows, n_rows))
+        .collect()
 }

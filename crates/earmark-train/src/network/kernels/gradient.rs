@@ -15,7 +15,7 @@ use super::{Kernels, Map, Window, dense, depthwise, values};
 struct DenseStep;
 
 impl Backward<Flex, 2> for DenseStep {
-    type State = (FlexTensor, FlexTensor, Window);
+    type State = (FlexTensor, FlexTensor, (Window, usize));
 
     fn backward(
         self,
@@ -83,13 +83,18 @@ impl Backward<Flex, 3> for NormaliseStep {
 }
 
 impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
-    fn dense(x: FloatTensor<Self>, weight: FloatTensor<Self>, window: Window) -> FloatTensor<Self> {
+    fn dense(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        window: Window,
+        groups: usize,
+    ) -> FloatTensor<Self> {
         let (x, x_node) = x.into_parts();
         let (weight, weight_node) = weight.into_parts();
-        let output = Flex::dense(x.clone(), weight.clone(), window);
+        let output = Flex::dense(x.clone(), weight.clone(), window, groups);
         let prepared = DenseStep.prepare::<C>([x_node, weight_node]);
         match prepared.compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish((x, weight, window), output),
+            OpsKind::Tracked(prepared) => prepared.finish((x, weight, (window, groups)), output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
     }

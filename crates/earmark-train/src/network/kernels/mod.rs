@@ -43,8 +43,13 @@ impl Window {
 /// The operations that have a kernel here.
 #[backend_extension(Flex, Autodiff)]
 pub(super) trait Kernels: Backend {
-    /// A convolution of one group without bias; `weight` is `[out channel, channel, band, frame]`.
-    fn dense(x: FloatTensor<Self>, weight: FloatTensor<Self>, window: Window) -> FloatTensor<Self>;
+    /// A convolution without bias; `weight` is `[out channel, channel / groups, band, frame]`.
+    fn dense(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        window: Window,
+        groups: usize,
+    ) -> FloatTensor<Self>;
 
     /// A convolution with as many groups as channels in and out; `weight` is
     /// `[channel, 1, band, frame]`, the window without dilation.
@@ -68,8 +73,8 @@ pub(super) trait Kernels: Backend {
 }
 
 impl Kernels for Flex {
-    fn dense(x: FlexTensor, weight: FlexTensor, window: Window) -> FlexTensor {
-        dense::forward(&Map::of(&x), &weight, window)
+    fn dense(x: FlexTensor, weight: FlexTensor, window: Window, groups: usize) -> FlexTensor {
+        dense::forward(&Map::of(&x), &weight, window, groups)
     }
 
     fn depthwise(x: FlexTensor, weight: FlexTensor, window: Window) -> FlexTensor {
@@ -89,12 +94,13 @@ impl Kernels for Flex {
     }
 }
 
-/// A convolution of one group on the processor.
-pub(super) fn dense(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tensor<4> {
+/// A convolution on the processor.
+pub(super) fn dense(x: Tensor<4>, weight: Tensor<4>, window: Window, groups: usize) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::dense(
         x.into_dispatch(),
         weight.into_dispatch(),
         window,
+        groups,
     ))
 }
 
@@ -276,19 +282,21 @@ mod tests {
 
     #[test]
     fn dense_equals_the_frameworks_convolution() {
-        // Kernel, stride, padding, dilation, [batch, channel in, channel out], [band, frame]: tiles that hold
-        // several clips, several rows and parts of a row; groups of several clips; windows wider than the map.
-        for (kernel, stride, padding, dilation, [batch, channel, out], [band, frame]) in [
-            ([3, 3], [1, 1], [1, 1], [1, 1], [3, 5, 7], [6, 9]),
-            ([3, 3], [2, 2], [1, 1], [1, 1], [2, 3, 4], [8, 31]),
-            ([7, 7], [2, 2], [3, 3], [1, 1], [1, 3, 8], [17, 40]),
-            ([1, 31], [1, 1], [0, 3], [1, 1], [2, 8, 3], [1, 1300]),
-            ([1, 5], [1, 3], [0, 4], [1, 2], [2, 2, 3], [1, 65]),
-            ([5, 3], [2, 1], [0, 0], [1, 1], [40, 2, 3], [6, 4]),
-            ([3, 5], [3, 2], [2, 4], [2, 3], [2, 2, 2], [7, 11]),
-            ([3, 5], [1, 1], [1, 2], [1, 1], [2, 2, 2], [1, 1]),
-            ([1, 1], [2, 2], [0, 0], [1, 1], [2, 6, 5], [7, 8]),
-            ([3, 3], [1, 1], [1, 1], [1, 1], [2, 64, 16], [12, 60]),
+        // Kernel, stride, padding, dilation, groups, [batch, channel in, channel out], [band, frame]: tiles that
+        // hold several clips, several rows and parts of a row; parts of several clips; windows wider than the map.
+        for (kernel, stride, padding, dilation, groups, [batch, channel, out], [band, frame]) in [
+            ([3, 3], [1, 1], [1, 1], [1, 1], 1, [3, 5, 7], [6, 9]),
+            ([3, 3], [2, 2], [1, 1], [1, 1], 1, [2, 3, 4], [8, 31]),
+            ([7, 7], [2, 2], [3, 3], [1, 1], 1, [1, 3, 8], [17, 40]),
+            ([1, 31], [1, 1], [0, 3], [1, 1], 1, [2, 8, 3], [1, 1300]),
+            ([1, 5], [1, 3], [0, 4], [1, 2], 1, [2, 2, 3], [1, 65]),
+            ([5, 3], [2, 1], [0, 0], [1, 1], 1, [40, 2, 3], [6, 4]),
+            ([3, 5], [3, 2], [2, 4], [2, 3], 1, [2, 2, 2], [7, 11]),
+            ([3, 5], [1, 1], [1, 2], [1, 1], 1, [2, 2, 2], [1, 1]),
+            ([1, 1], [2, 2], [0, 0], [1, 1], 1, [2, 6, 5], [7, 8]),
+            ([3, 3], [1, 1], [1, 1], [1, 1], 1, [2, 64, 16], [12, 60]),
+            ([3, 3], [1, 2], [1, 1], [1, 1], 3, [2, 6, 9], [12, 60]),
+            ([1, 3], [1, 1], [0, 0], [1, 2], 4, [3, 4, 8], [2, 20]),
         ] {
             let window = Window {
                 kernel,
@@ -299,15 +307,17 @@ mod tests {
             let inputs = || {
                 vec![
                     map([batch, channel, band, frame], 1),
-                    map([out, channel, kernel[0], kernel[1]], 2),
+                    map([out, channel / groups, kernel[0], kernel[1]], 2),
                 ]
             };
-            let found = pulled(inputs(), |x| dense(x[0].clone(), x[1].clone(), window));
-            let options = || ConvOptions::new(stride, padding, dilation, 1);
+            let found = pulled(inputs(), |x| {
+                dense(x[0].clone(), x[1].clone(), window, groups)
+            });
+            let options = || ConvOptions::new(stride, padding, dilation, groups);
             let expected = pulled(inputs(), |x| {
                 module::conv2d(x[0].clone(), x[1].clone(), None, options())
             });
-            assert_close(&found, &expected, &format!("{window:?}"));
+            assert_close(&found, &expected, &format!("{window:?}, {groups} groups"));
         }
     }
 
