@@ -9,7 +9,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 
 use super::normalise::{self, Affine, Curve};
-use super::{Kernels, Map, Window, dense, depthwise, values};
+use super::{Kernels, Map, Window, dense, depthwise, gru, values};
 
 #[derive(Debug)]
 struct DenseStep;
@@ -50,6 +50,30 @@ impl Backward<Flex, 2> for DepthwiseStep {
         let pull = grads.consume::<Flex>(&ops.node);
         let (x, weight, window) = ops.state;
         let found = depthwise::backward(&Map::of(&x), &values(&weight), window, &Map::of(&pull));
+        for (parent, gradient) in ops.parents.into_iter().zip(found) {
+            if let Some(parent) = parent {
+                grads.register::<Flex>(parent.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct GruStep;
+
+impl Backward<Flex, 3> for GruStep {
+    /// Input, weight, bias and states.
+    type State = [FlexTensor; 4];
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let pull = grads.consume::<Flex>(&ops.node);
+        let [input, weight, bias, states] = ops.state;
+        let found = gru::backward(&input, &gru::Unit::new(&weight, &bias), &states, &pull);
         for (parent, gradient) in ops.parents.into_iter().zip(found) {
             if let Some(parent) = parent {
                 grads.register::<Flex>(parent.id, gradient);
@@ -111,6 +135,24 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         match prepared.compute_bound().stateful() {
             OpsKind::Tracked(prepared) => prepared.finish((x, weight, window), output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
+    fn gru(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let (input, input_node) = input.into_parts();
+        let (weight, weight_node) = weight.into_parts();
+        let (bias, bias_node) = bias.into_parts();
+        let states = Flex::gru(input.clone(), weight.clone(), bias.clone());
+        let prepared = GruStep.prepare::<C>([input_node, weight_node, bias_node]);
+        match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                prepared.finish([input, weight, bias, states.clone()], states)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(states),
         }
     }
 

@@ -3,8 +3,9 @@
 //! Burn's CPU backend has no kernel for the gradients of a convolution, which it writes as other
 //! convolutions with kernels as large as the map, and composes batch normalisation of a dozen passes
 //! over the map. These take most of the time of a step, so they are written out here, on plain slices
-//! and matrix products, and take part in Burn's autodiff as a backend extension. Other devices keep
-//! Burn's operations.
+//! and matrix products, and take part in Burn's autodiff as a backend extension. So is the gated
+//! recurrent unit: composed of slices, the way back takes time with the square of the frames. Other
+//! devices keep Burn's operations.
 //!
 //! Every map is `[batch, channel, band, frame]`, contiguous. Work is spread over planes
 //! `[band, frame]`; sums over planes are added in their order, so results do not depend on the
@@ -13,6 +14,7 @@
 mod dense;
 mod depthwise;
 mod gradient;
+mod gru;
 mod normalise;
 
 use burn::backend::flex::FlexTensor;
@@ -59,6 +61,14 @@ pub(super) trait Kernels: Backend {
         window: Window,
     ) -> FloatTensor<Self>;
 
+    /// The states `[batch, frame, hidden]` of a gated recurrent unit: `input` is what the input gives to
+    /// the gates, `[batch, frame, 3 * hidden]`, `weight` `[hidden, 3 * hidden]`, `bias` `[3 * hidden]`.
+    fn gru(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
     /// `curve((x - mean) / sqrt(variance + eps) * weight + bias)`, where `statistics` is
     /// `[2, channel]`: the batch's mean and variance of each channel of `x` itself. Gradients go
     /// through both.
@@ -79,6 +89,10 @@ impl Kernels for Flex {
 
     fn depthwise(x: FlexTensor, weight: FlexTensor, window: Window) -> FlexTensor {
         depthwise::forward(&Map::of(&x), &values(&weight), window)
+    }
+
+    fn gru(input: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        gru::forward(&input, &gru::Unit::new(&weight, &bias))
     }
 
     fn normalise(
@@ -110,6 +124,15 @@ pub(super) fn depthwise(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tens
         x.into_dispatch(),
         weight.into_dispatch(),
         window,
+    ))
+}
+
+/// All states of a gated recurrent unit on the processor.
+pub(super) fn gru(input: Tensor<3>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<3> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::gru(
+        input.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
     ))
 }
 
@@ -318,6 +341,29 @@ mod tests {
                 module::conv2d(x[0].clone(), x[1].clone(), None, options())
             });
             assert_close(&found, &expected, &format!("{window:?}, {groups} groups"));
+        }
+    }
+
+    #[test]
+    fn gru_equals_the_frameworks_operations() {
+        for [batch, frame, hidden] in [[1, 1, 1], [3, 20, 5], [2, 7, 32]] {
+            let inputs = || {
+                vec![
+                    map([batch, 1, frame, 3 * hidden], 1) * 2.0,
+                    map([1, 1, hidden, 3 * hidden], 2),
+                    map([1, 1, 1, 3 * hidden], 3),
+                ]
+            };
+            let of = |unit: fn(Tensor<3>, Tensor<2>, Tensor<1>) -> Tensor<3>| {
+                pulled(inputs(), |x| {
+                    let input = x[0].clone().reshape([batch, frame, 3 * hidden]);
+                    let weight = x[1].clone().reshape([hidden, 3 * hidden]);
+                    let bias = x[2].clone().reshape([3 * hidden]);
+                    unit(input, weight, bias).reshape([batch, 1, frame, hidden])
+                })
+            };
+            let name = format!("{batch} clips, {frame} frames, {hidden} states");
+            assert_close(&of(gru), &of(super::super::recurrent::states), &name);
         }
     }
 
