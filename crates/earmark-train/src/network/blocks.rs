@@ -65,7 +65,7 @@ impl Network {
             Block::BatchNorm(norm) => self.batch_norm(norm, Curve::Straight, x, pass),
             Block::Activation(activation) => activate(activation, x),
             Block::Prelu(prelu) => self.prelu(prelu, x, pass),
-            Block::Pool(pool) => pool_windows(pool, x),
+            Block::Pool(pool) => self.pool(pool, x),
             Block::Pad(pad) => pad_map(pad, x),
             Block::Reduce(reduce) => reduce_axes(reduce, x),
             Block::Softmax(softmax) => act::softmax(x, softmax.axis.index()),
@@ -139,6 +139,32 @@ impl Network {
             None => product,
         };
         sum.reshape([batch, rows, 1, 1])
+    }
+
+    fn pool(&self, pool: &Pool, x: Tensor<4>) -> Tensor<4> {
+        if self.is_cpu {
+            let window = Window {
+                kernel: pool.kernel,
+                stride: pool.stride,
+                padding: pool.padding,
+                dilation: [1, 1],
+            };
+            return kernels::pool(x, window, pool.kind);
+        }
+        match pool.kind {
+            PoolKind::Max => {
+                let options = MaxPoolOptions::new(pool.kernel)
+                    .with_stride(pool.stride)
+                    .with_padding(pool.padding);
+                module::max_pool2d(x, options)
+            }
+            PoolKind::Mean => {
+                let options = AvgPoolOptions::new(pool.kernel)
+                    .with_stride(pool.stride)
+                    .with_padding(pool.padding);
+                module::avg_pool2d(x, options)
+            }
+        }
     }
 
     fn prelu(&self, prelu: &Prelu, x: Tensor<4>, pass: &mut Pass<'_>) -> Tensor<4> {
@@ -226,23 +252,6 @@ fn activate(activation: &Activation, x: Tensor<4>) -> Tensor<4> {
         Function::Hardswish => act::hard_swish(x),
         Function::Sigmoid => act::sigmoid(x),
         Function::Tanh => act::tanh(x),
-    }
-}
-
-fn pool_windows(pool: &Pool, x: Tensor<4>) -> Tensor<4> {
-    match pool.kind {
-        PoolKind::Max => {
-            let options = MaxPoolOptions::new(pool.kernel)
-                .with_stride(pool.stride)
-                .with_padding(pool.padding);
-            module::max_pool2d(x, options)
-        }
-        PoolKind::Mean => {
-            let options = AvgPoolOptions::new(pool.kernel)
-                .with_stride(pool.stride)
-                .with_padding(pool.padding);
-            module::avg_pool2d(x, options)
-        }
     }
 }
 

@@ -140,12 +140,9 @@ impl Sizes {
         if row >= self.band {
             return None;
         }
-        let begin = left.saturating_sub(right).div_ceil(stride_frame);
-        let end = (self.frame + left)
-            .saturating_sub(right)
-            .div_ceil(stride_frame);
-        let begin = begin.max(strip.first);
-        let end = end.min(strip.first + strip.len);
+        let places = self.window.inside(tap % width, self.frame, 1);
+        let begin = places.start.max(strip.first);
+        let end = places.end.min(strip.first + strip.len);
         if begin >= end {
             return None;
         }

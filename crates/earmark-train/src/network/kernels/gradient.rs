@@ -7,9 +7,10 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
+use earmark::model::block::PoolKind;
 
 use super::normalise::{self, Affine, Curve};
-use super::{Kernels, Map, Window, dense, depthwise, gru, values};
+use super::{Kernels, Map, Window, dense, depthwise, gru, pool, values};
 
 #[derive(Debug)]
 struct DenseStep;
@@ -54,6 +55,29 @@ impl Backward<Flex, 2> for DepthwiseStep {
             if let Some(parent) = parent {
                 grads.register::<Flex>(parent.id, gradient);
             }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct PoolStep;
+
+impl Backward<Flex, 1> for PoolStep {
+    /// Input, output, window and kind.
+    type State = (FlexTensor, FlexTensor, (Window, PoolKind));
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let pull = grads.consume::<Flex>(&ops.node);
+        let (x, output, pool) = ops.state;
+        let [parent] = ops.parents;
+        if let Some(parent) = parent {
+            let found = pool::backward(&Map::of(&x), &Map::of(&output), pool, &Map::of(&pull));
+            grads.register::<Flex>(parent.id, found);
         }
     }
 }
@@ -134,6 +158,18 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
         let prepared = DepthwiseStep.prepare::<C>([x_node, weight_node]);
         match prepared.compute_bound().stateful() {
             OpsKind::Tracked(prepared) => prepared.finish((x, weight, window), output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    }
+
+    fn pool(x: FloatTensor<Self>, window: Window, kind: PoolKind) -> FloatTensor<Self> {
+        let (x, node) = x.into_parts();
+        let output = Flex::pool(x.clone(), window, kind);
+        let prepared = PoolStep.prepare::<C>([node]);
+        match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                prepared.finish((x, output.clone(), (window, kind)), output)
+            }
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
     }

@@ -16,12 +16,15 @@ mod depthwise;
 mod gradient;
 mod gru;
 mod normalise;
+mod pool;
+
+use std::ops::Range;
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Tensor, TensorData};
-use earmark::model::block::Function;
+use earmark::model::block::{Function, PoolKind};
 
 pub(super) use normalise::Curve;
 
@@ -39,6 +42,14 @@ impl Window {
     fn n_places(&self, length: usize, axis: usize) -> usize {
         let reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
         (length + 2 * self.padding[axis] - reach) / self.stride[axis] + 1
+    }
+
+    /// The places where tap `tap` of the window lies on a side of this length, not in the padding.
+    fn inside(&self, tap: usize, length: usize, axis: usize) -> Range<usize> {
+        let offset = tap * self.dilation[axis];
+        let first_behind = |end: usize| end.saturating_sub(offset).div_ceil(self.stride[axis]);
+        let end = first_behind(length + self.padding[axis]).min(self.n_places(length, axis));
+        first_behind(self.padding[axis]).min(end)..end
     }
 }
 
@@ -60,6 +71,9 @@ pub(super) trait Kernels: Backend {
         weight: FloatTensor<Self>,
         window: Window,
     ) -> FloatTensor<Self>;
+
+    /// Maximum or mean over windows without dilation.
+    fn pool(x: FloatTensor<Self>, window: Window, kind: PoolKind) -> FloatTensor<Self>;
 
     /// The states `[batch, frame, hidden]` of a gated recurrent unit: `input` is what the input gives to
     /// the gates, `[batch, frame, 3 * hidden]`, `weight` `[hidden, 3 * hidden]`, `bias` `[3 * hidden]`.
@@ -89,6 +103,10 @@ impl Kernels for Flex {
 
     fn depthwise(x: FlexTensor, weight: FlexTensor, window: Window) -> FlexTensor {
         depthwise::forward(&Map::of(&x), &values(&weight), window)
+    }
+
+    fn pool(x: FlexTensor, window: Window, kind: PoolKind) -> FlexTensor {
+        pool::forward(&Map::of(&x), window, kind)
     }
 
     fn gru(input: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
@@ -125,6 +143,12 @@ pub(super) fn depthwise(x: Tensor<4>, weight: Tensor<4>, window: Window) -> Tens
         weight.into_dispatch(),
         window,
     ))
+}
+
+/// Maximum or mean over windows on the processor.
+pub(super) fn pool(x: Tensor<4>, window: Window, kind: PoolKind) -> Tensor<4> {
+    let x = x.into_dispatch();
+    Tensor::from_dispatch(<Dispatch as Kernels>::pool(x, window, kind))
 }
 
 /// All states of a gated recurrent unit on the processor.
@@ -229,7 +253,7 @@ fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::ops::ConvOptions;
+    use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
     use burn::tensor::{Device, activation, module};
 
     use super::*;
@@ -342,6 +366,58 @@ mod tests {
             });
             assert_close(&found, &expected, &format!("{window:?}, {groups} groups"));
         }
+    }
+
+    #[test]
+    fn pool_equals_the_frameworks_pooling() {
+        for (kernel, stride, padding, [band, frame]) in [
+            ([2, 2], [2, 2], [0, 0], [9, 14]),
+            ([3, 3], [2, 2], [1, 1], [8, 31]),
+            ([1, 16], [1, 16], [0, 0], [1, 100]),
+            ([3, 5], [1, 2], [1, 2], [4, 3]),
+        ] {
+            let window = Window {
+                kernel,
+                stride,
+                padding,
+                dilation: [1, 1],
+            };
+            let inputs = || vec![map([2, 3, band, frame], 1)];
+            let of = |kind| pulled(inputs(), |x| pool(x[0].clone(), window, kind));
+            let max = MaxPoolOptions::new(kernel).with_stride(stride);
+            let max = pulled(inputs(), |x| {
+                module::max_pool2d(x[0].clone(), max.clone().with_padding(padding))
+            });
+            assert_close(&of(PoolKind::Max), &max, &format!("maximum, {window:?}"));
+            let mean = AvgPoolOptions::new(kernel).with_stride(stride);
+            let mean = pulled(inputs(), |x| {
+                module::avg_pool2d(x[0].clone(), mean.clone().with_padding(padding))
+            });
+            assert_close(&of(PoolKind::Mean), &mean, &format!("mean, {window:?}"));
+        }
+    }
+
+    #[test]
+    fn a_maximum_keeps_what_is_no_number_and_pulls_one_place_alone() {
+        let window = Window {
+            kernel: [1, 2],
+            stride: [1, 2],
+            padding: [0, 0],
+            dilation: [1, 1],
+        };
+        let numbers = |x: Tensor<4>| x.try_into_vec_as::<f32>().unwrap();
+        let of = |values: [f32; 4]| {
+            let x = TensorData::new(values.to_vec(), [1, 1, 1, 4]);
+            Tensor::<4>::from_data(x, &Device::flex())
+                .autodiff()
+                .require_grad()
+        };
+        let found =
+            numbers(pool(of([f32::NAN, 1.0, 2.0, f32::NAN]), window, PoolKind::Max).inner());
+        assert!(found.iter().all(|x| x.is_nan()), "{found:?}");
+        let x = of([3.0, 3.0, -1.0, 0.0]);
+        let gradients = pool(x.clone(), window, PoolKind::Max).sum().backward();
+        assert_eq!(numbers(x.grad(&gradients).unwrap()), [1.0, 0.0, 0.0, 1.0]);
     }
 
     #[test]
