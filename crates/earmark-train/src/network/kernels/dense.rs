@@ -49,7 +49,16 @@ struct Strip {
     len: usize,
 }
 
-/// Where a strip reads its input for a tap; places outside of the map see zeros.
+/// A row of a group's columns: a channel of the input and a tap of the window.
+struct Tap {
+    channel: usize,
+    down: usize,
+    right: usize,
+    /// The places of an output row that see the map there; others see zeros.
+    places: Range<usize>,
+}
+
+/// Where a strip reads its input for a tap.
 struct Source {
     /// The places of the strip that lie on the map.
     inside: Range<usize>,
@@ -127,29 +136,32 @@ impl Sizes {
         tiles
     }
 
-    /// Where a strip reads for row `tap` of a group's columns, if its input row exists.
-    fn source(&self, group: usize, tap: usize, strip: &Strip) -> Option<Source> {
+    /// Row `tap` of a group's columns.
+    fn tap(&self, group: usize, tap: usize) -> Tap {
         let [height, width] = self.window.kernel;
-        let [stride_band, stride_frame] = self.window.stride;
         let [dilation_band, dilation_frame] = self.window.dilation;
+        Tap {
+            channel: group * (self.channel / self.groups) + tap / (height * width),
+            down: tap / width % height * dilation_band,
+            right: tap % width * dilation_frame,
+            places: self.window.inside(tap % width, self.frame, 1),
+        }
+    }
+
+    /// Where a strip reads for a tap, if anywhere on the map.
+    fn source(&self, tap: &Tap, strip: &Strip) -> Option<Source> {
+        let [stride_band, stride_frame] = self.window.stride;
         let [top, left] = self.window.padding;
-        let channel = group * (self.channel / self.groups) + tap / (height * width);
-        let down = tap / width % height * dilation_band;
-        let right = tap % width * dilation_frame;
-        let row = (strip.row * stride_band + down).checked_sub(top)?;
-        if row >= self.band {
+        let row = (strip.row * stride_band + tap.down).checked_sub(top)?;
+        let begin = tap.places.start.max(strip.first);
+        let end = tap.places.end.min(strip.first + strip.len);
+        if row >= self.band || begin >= end {
             return None;
         }
-        let places = self.window.inside(tap % width, self.frame, 1);
-        let begin = places.start.max(strip.first);
-        let end = places.end.min(strip.first + strip.len);
-        if begin >= end {
-            return None;
-        }
-        let plane = strip.clip * self.channel + channel;
+        let row = (strip.clip * self.channel + tap.channel) * self.band + row;
         Some(Source {
             inside: begin - strip.first..end - strip.first,
-            start: (plane * self.band + row) * self.frame + begin * stride_frame + right - left,
+            start: row * self.frame + begin * stride_frame + tap.right - left,
         })
     }
 
@@ -158,9 +170,10 @@ impl Sizes {
         let stride = self.window.stride[1];
         let n_places = n_places(strips);
         for (tap, mut row) in columns.chunks_exact_mut(n_places).enumerate() {
+            let tap = self.tap(group, tap);
             for strip in strips {
                 let values = row.split_off_mut(..strip.len).expect("one length");
-                let Some(Source { inside, start }) = self.source(group, tap, strip) else {
+                let Some(Source { inside, start }) = self.source(&tap, strip) else {
                     values.fill(0.0);
                     continue;
                 };
@@ -185,9 +198,10 @@ impl Sizes {
         let stride = self.window.stride[1];
         let n_places = n_places(strips);
         for (tap, mut row) in columns.chunks_exact(n_places).enumerate() {
+            let tap = self.tap(group, tap);
             for strip in strips {
                 let values = row.split_off(..strip.len).expect("one length");
-                let Some(Source { inside, start }) = self.source(group, tap, strip) else {
+                let Some(Source { inside, start }) = self.source(&tap, strip) else {
                     continue;
                 };
                 let values = &values[inside];

@@ -102,9 +102,10 @@ impl Sizes {
                     let peaks = plane.output[places.clone()].iter();
                     let pulls = rest[places].iter_mut();
                     for ((sum, x), (peak, pull)) in sums.zip(seen).zip(peaks.zip(pulls)) {
-                        if x == peak {
-                            *sum += std::mem::take(pull);
-                        }
+                        // Without a branch: which place it is cannot be foretold.
+                        let is_first = x == peak;
+                        *sum += if is_first { *pull } else { 0.0 };
+                        *pull = if is_first { 0.0 } else { *pull };
                     }
                 });
             }
