@@ -8,7 +8,7 @@ use std::io::{BufWriter, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use earmark::audio::{AudioStream, Channels, OpenOptions, Truncated};
+use earmark::audio::{AudioStream, Channels, OpenOptions, Truncated, wav};
 
 use crate::inputs::Input;
 use crate::output::Row;
@@ -129,14 +129,12 @@ fn samples(secs: f64, rate: u32) -> u64 {
 struct Clip {
     writer: BufWriter<File>,
     name: String,
+    rate: u32,
     channel: usize,
     start: u64,
     end: u64,
-    n_written: u32,
+    n_written: u64,
 }
-
-/// Bytes before the samples.
-const HEADER_LEN: u32 = 58;
 
 impl Clip {
     fn create(path: &Path, stretch: &Stretch, rate: u32) -> anyhow::Result<Self> {
@@ -146,10 +144,11 @@ impl Clip {
             .with_context(|| format!("cannot create the folder {}", folder.display()))?;
         let file = File::create(path).with_context(|| format!("cannot write {name}"))?;
         let mut writer = BufWriter::new(file);
-        writer.write_all(&header(rate, 0))?;
+        writer.write_all(&wav::float_header(rate, 0))?;
         Ok(Self {
             writer,
             name,
+            rate,
             channel: stretch.channel,
             start: samples(stretch.start_secs, rate),
             end: samples(stretch.end_secs, rate),
@@ -177,55 +176,15 @@ impl Clip {
             .writer
             .into_inner()
             .map_err(std::io::IntoInnerError::into_error)?;
-        let data_len = self.n_written * 4;
-        for (at, value) in [
-            (4, HEADER_LEN - 8 + data_len),
-            (46, self.n_written),
-            (HEADER_LEN - 4, data_len),
-        ] {
-            file.seek(SeekFrom::Start(u64::from(at)))?;
-            file.write_all(&value.to_le_bytes())?;
-        }
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(&wav::float_header(self.rate, self.n_written))?;
         Ok(())
     }
-}
-
-/// A RIFF header for `n_samples` of mono float: `fmt ` with the size of its (empty) extension, then
-/// `fact`, both of which the format asks for when samples are not PCM integers.
-fn header(rate: u32, n_samples: u32) -> Vec<u8> {
-    let data_len = n_samples * 4;
-    let mut header = b"RIFF".to_vec();
-    header.extend((HEADER_LEN - 8 + data_len).to_le_bytes());
-    header.extend(b"WAVEfmt ");
-    header.extend(18_u32.to_le_bytes());
-    for field in [3_u16, 1] {
-        header.extend(field.to_le_bytes());
-    }
-    header.extend(rate.to_le_bytes());
-    header.extend((rate * 4).to_le_bytes());
-    for field in [4_u16, 32, 0] {
-        header.extend(field.to_le_bytes());
-    }
-    header.extend(b"fact");
-    header.extend(4_u32.to_le_bytes());
-    header.extend(n_samples.to_le_bytes());
-    header.extend(b"data");
-    header.extend(data_len.to_le_bytes());
-    header
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_header_has_its_fields_where_they_are_patched() {
-        let header = header(48_000, 7);
-        assert_eq!(header.len() as u32, HEADER_LEN);
-        assert_eq!(header[46..50], 7_u32.to_le_bytes());
-        assert_eq!(header[54..58], 28_u32.to_le_bytes());
-        assert_eq!(header[4..8], (58 - 8 + 28_u32).to_le_bytes());
-    }
 
     #[test]
     fn class_names_become_folders_anywhere() {

@@ -61,7 +61,7 @@ fn each_step_of_a_configuration_becomes_a_sound_and_a_picture() {
     // The step was done although its probability is small: half the amplitude, sample by sample.
     let sample = |name: &str| -> f32 {
         let bytes = std::fs::read(output.join(name)).unwrap();
-        let at = 44 + 4 * 3000;
+        let at = 58 + 4 * 3000;
         f32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
     };
     let ratio = sample("gain.wav") / sample("original.wav");

@@ -39,33 +39,54 @@ pub fn pcm16(samples: &[i16], sample_rate: u32) -> Vec<u8> {
 }
 
 fn mono(sample_rate: u32, coding: Coding, data: Vec<u8>) -> Vec<u8> {
-    // Clips of hours do not fit a RIFF size; readers take the largest one as "until the end".
-    let size = u32::try_from(data.len()).unwrap_or(u32::MAX);
-    let mut file = header(sample_rate, 1, coding, size);
+    let n_samples = data.len() as u64 / u64::from(coding.n_bytes);
+    let mut file = header(sample_rate, 1, coding, Some(n_samples));
     file.extend_from_slice(&data);
     file
+}
+
+/// The header of a mono file of `n_samples` 32-bit floats at `sample_rate` (Hz): as long for any number,
+/// so that it can be written first and again when the number is known.
+pub fn float_header(sample_rate: u32, n_samples: u64) -> Vec<u8> {
+    header(sample_rate, 1, Coding::F32, Some(n_samples))
 }
 
 /// The header of a stream whose length nobody knows: raw numbers may follow for ever.
 ///
 /// `n_channels` numbers make a frame, `sample_rate` frames a second.
 pub fn endless_header(sample_rate: u32, n_channels: u16, coding: Coding) -> Vec<u8> {
-    header(sample_rate, n_channels, coding, u32::MAX)
+    header(sample_rate, n_channels, coding, None)
 }
 
-fn header(sample_rate: u32, n_channels: u16, coding: Coding, data_len: u32) -> Vec<u8> {
+/// Floats bring the size of an empty extension and a `fact` chunk along, which the format asks for when
+/// samples are no integers; a stream without end has nothing to say there.
+fn header(sample_rate: u32, n_channels: u16, coding: Coding, n_frames: Option<u64>) -> Vec<u8> {
     let frame = n_channels.saturating_mul(coding.n_bytes);
+    // Clips of hours do not fit a RIFF size; readers take the largest one as "until the end".
+    let short = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    let data_len = n_frames.map_or(u32::MAX, |n| short(n.saturating_mul(u64::from(frame))));
+    let fact = n_frames.filter(|_| coding.tag == Coding::F32.tag);
+    let mut format = coding.tag.to_le_bytes().to_vec();
+    format.extend(n_channels.to_le_bytes());
+    format.extend(sample_rate.to_le_bytes());
+    format.extend(sample_rate.saturating_mul(u32::from(frame)).to_le_bytes());
+    format.extend(frame.to_le_bytes());
+    format.extend((coding.n_bytes * 8).to_le_bytes());
+    if fact.is_some() {
+        format.extend([0, 0]);
+    }
+    let mut chunks = b"WAVEfmt ".to_vec();
+    chunks.extend((format.len() as u32).to_le_bytes());
+    chunks.extend(format);
+    if let Some(n_frames) = fact {
+        chunks.extend(b"fact\x04\0\0\0");
+        chunks.extend(short(n_frames).to_le_bytes());
+    }
+    chunks.extend(b"data");
+    chunks.extend(data_len.to_le_bytes());
     let mut header = b"RIFF".to_vec();
-    header.extend(data_len.saturating_add(36).to_le_bytes());
-    header.extend(b"WAVEfmt \x10\0\0\0");
-    header.extend(coding.tag.to_le_bytes());
-    header.extend(n_channels.to_le_bytes());
-    header.extend(sample_rate.to_le_bytes());
-    header.extend(sample_rate.saturating_mul(u32::from(frame)).to_le_bytes());
-    header.extend(frame.to_le_bytes());
-    header.extend((coding.n_bytes * 8).to_le_bytes());
-    header.extend(b"data");
-    header.extend(data_len.to_le_bytes());
+    header.extend(data_len.saturating_add(chunks.len() as u32).to_le_bytes());
+    header.extend(chunks);
     header
 }
 
@@ -101,5 +122,28 @@ mod tests {
             assert_eq!(read.samples.len(), 4);
         }
         Ok(())
+    }
+
+    #[test]
+    fn headers_have_their_fields_where_the_format_puts_them() {
+        let floats = float_header(48_000, 7);
+        assert_eq!(floats.len(), 58);
+        assert_eq!(floats[4..8], (58 - 8 + 28_u32).to_le_bytes());
+        assert_eq!(floats[16..22], [18, 0, 0, 0, 3, 0]);
+        assert_eq!(floats[38..46], *b"fact\x04\0\0\0");
+        assert_eq!(floats[46..50], 7_u32.to_le_bytes());
+        assert_eq!(floats[54..58], 28_u32.to_le_bytes());
+        let integers = integer(&[0.0; 5], 8_000);
+        assert_eq!(integers.len(), 44 + 10);
+        assert_eq!(integers[4..8], (44 - 8 + 10_u32).to_le_bytes());
+        assert_eq!(integers[40..44], 10_u32.to_le_bytes());
+    }
+
+    #[test]
+    fn lengths_beyond_the_format_are_its_largest() {
+        let day = float_header(48_000, 24 * 3600 * 48_000);
+        assert_eq!(day.len(), 58);
+        assert_eq!(day[54..58], u32::MAX.to_le_bytes());
+        assert_eq!(day[4..8], u32::MAX.to_le_bytes());
     }
 }
