@@ -12,6 +12,23 @@ use earmark::model::block::PoolKind;
 use super::normalise::{self, Affine, Curve};
 use super::{Kernels, Map, Window, dense, depthwise, gru, pool, values};
 
+/// Gives the parents of an operation the gradients that `backward` finds from the operation's state, the
+/// gradient of its output and which of the parents want one.
+fn pass_back<S, const N: usize>(
+    ops: Ops<S, N>,
+    grads: &mut Gradients,
+    backward: impl FnOnce(S, FlexTensor, [bool; N]) -> [Option<FlexTensor>; N],
+) {
+    let pull = grads.consume::<Flex>(&ops.node);
+    let wanted = ops.parents.each_ref().map(Option::is_some);
+    let found = backward(ops.state, pull, wanted);
+    for (parent, gradient) in ops.parents.into_iter().zip(found) {
+        if let (Some(parent), Some(gradient)) = (parent, gradient) {
+            grads.register::<Flex>(parent.id, gradient);
+        }
+    }
+}
+
 #[derive(Debug)]
 struct DenseStep;
 
@@ -24,15 +41,9 @@ impl Backward<Flex, 2> for DenseStep {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let pull = grads.consume::<Flex>(&ops.node);
-        let (x, weight, window) = ops.state;
-        let wanted = ops.parents.each_ref().map(Option::is_some);
-        let found = dense::backward(&Map::of(&x), &weight, window, &Map::of(&pull), wanted);
-        for (parent, gradient) in ops.parents.into_iter().zip(found) {
-            if let (Some(parent), Some(gradient)) = (parent, gradient) {
-                grads.register::<Flex>(parent.id, gradient);
-            }
-        }
+        pass_back(ops, grads, |(x, weight, window), pull, wanted| {
+            dense::backward(&Map::of(&x), &weight, window, &Map::of(&pull), wanted)
+        });
     }
 }
 
@@ -48,14 +59,10 @@ impl Backward<Flex, 2> for DepthwiseStep {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let pull = grads.consume::<Flex>(&ops.node);
-        let (x, weight, window) = ops.state;
-        let found = depthwise::backward(&Map::of(&x), &values(&weight), window, &Map::of(&pull));
-        for (parent, gradient) in ops.parents.into_iter().zip(found) {
-            if let Some(parent) = parent {
-                grads.register::<Flex>(parent.id, gradient);
-            }
-        }
+        pass_back(ops, grads, |(x, weight, window), pull, _| {
+            let weight = values(&weight);
+            depthwise::backward(&Map::of(&x), &weight, window, &Map::of(&pull)).map(Some)
+        });
     }
 }
 
@@ -72,13 +79,10 @@ impl Backward<Flex, 1> for PoolStep {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let pull = grads.consume::<Flex>(&ops.node);
-        let (x, output, pool) = ops.state;
-        let [parent] = ops.parents;
-        if let Some(parent) = parent {
-            let found = pool::backward(&Map::of(&x), &Map::of(&output), pool, &Map::of(&pull));
-            grads.register::<Flex>(parent.id, found);
-        }
+        pass_back(ops, grads, |(x, output, pool), pull, wanted| {
+            let [x, output, pull] = [&x, &output, &pull].map(Map::of);
+            wanted.map(|wanted| wanted.then(|| pool::backward(&x, &output, pool, &pull)))
+        });
     }
 }
 
@@ -95,14 +99,10 @@ impl Backward<Flex, 3> for GruStep {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let pull = grads.consume::<Flex>(&ops.node);
-        let [input, weight, bias, states] = ops.state;
-        let found = gru::backward(&input, &gru::Unit::new(&weight, &bias), &states, &pull);
-        for (parent, gradient) in ops.parents.into_iter().zip(found) {
-            if let Some(parent) = parent {
-                grads.register::<Flex>(parent.id, gradient);
-            }
-        }
+        pass_back(ops, grads, |[input, weight, bias, states], pull, _| {
+            let unit = gru::Unit::new(&weight, &bias);
+            gru::backward(&input, &unit, &states, &pull).map(Some)
+        });
     }
 }
 
@@ -118,15 +118,11 @@ impl Backward<Flex, 3> for NormaliseStep {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let pull = grads.consume::<Flex>(&ops.node);
-        let ([x, weight, bias, statistics], eps, curve) = ops.state;
-        let affine = Affine::new(&weight, &bias, &statistics, eps);
-        let found = normalise::backward(&Map::of(&x), &affine, curve, &Map::of(&pull));
-        for (parent, gradient) in ops.parents.into_iter().zip(found) {
-            if let Some(parent) = parent {
-                grads.register::<Flex>(parent.id, gradient);
-            }
-        }
+        pass_back(ops, grads, |(inputs, eps, curve), pull, _| {
+            let [x, weight, bias, statistics] = &inputs;
+            let affine = Affine::new(weight, bias, statistics, eps);
+            normalise::backward(&Map::of(x), &affine, curve, &Map::of(&pull)).map(Some)
+        });
     }
 }
 

@@ -161,8 +161,6 @@ pub(super) fn backward(
     let [batch, frame, gates] = [shape[0], shape[1], shape[2]];
     let hidden = unit.hidden;
     let [input, states, pull] = [input, states, pull].map(FlexTensor::to_contiguous);
-    let narrow = |tensor: &FlexTensor| tensor.storage::<f32>().len() / batch;
-    debug_assert_eq!(narrow(&states), frame * hidden);
     let n_unit = unit.weight.len() + gates;
     let mut for_input = vec![0.0; batch * frame * gates];
     let mut for_units = vec![0.0f32; batch * n_unit];

@@ -8,8 +8,8 @@
 //! devices keep Burn's operations.
 //!
 //! Every map is `[batch, channel, band, frame]`, contiguous. Work is spread over planes
-//! `[band, frame]`; sums over planes are added in their order, so results do not depend on the
-//! number of threads.
+//! `[band, frame]`, clips or parts of the batch; their sums are added in their order, so results do not
+//! depend on the number of threads.
 
 mod dense;
 mod depthwise;
@@ -28,7 +28,7 @@ use earmark::model::block::{Function, PoolKind};
 
 pub(super) use normalise::Curve;
 
-/// The window of a convolution, each `[band, frame]`.
+/// The window of a convolution or of pooling, each `[band, frame]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Window {
     pub(super) kernel: [usize; 2],
