@@ -17,7 +17,7 @@ use crate::reference::configs;
 use crate::tools;
 
 /// Configurations of more than a thousand million multiplications a segment, by the start of their names.
-const ONE_FOLD: [&str; 11] = [
+const ONE_FOLD: [&str; 10] = [
     "000-boxcar",
     "001-",
     "002-hires",
@@ -27,7 +27,6 @@ const ONE_FOLD: [&str; 11] = [
     "002-q1",
     "004-resnet34",
     "argus",
-    "cochlear",
     "cp-jku",
 ];
 

@@ -9,6 +9,7 @@ mod errors;
 mod inputs;
 mod interrupt;
 mod journal;
+mod memory;
 mod model;
 mod moment;
 mod output;
@@ -47,6 +48,9 @@ struct Cli {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if cli.command.trains() {
+        memory::keep();
+    }
     let printer = Printer::new(cli.quiet);
     match cli.command.run(&printer) {
         Ok(outcome) => outcome.into(),

@@ -21,8 +21,11 @@ pub enum ScheduleConfig {
         #[serde(default)]
         end: f64,
     },
-    /// A straight line from the full rate down to `end`.
+    /// The full rate for a while, then a straight line down to `end`.
     Linear {
+        /// Share of the run at the full rate, 0 to 1.
+        #[serde(default)]
+        hold: f64,
         /// The last rate as a share of the full one, 0 to 1.
         #[serde(default)]
         end: f64,
@@ -153,7 +156,10 @@ impl Schedule {
         match self.config {
             ScheduleConfig::Constant | ScheduleConfig::Plateau { .. } => plain(1.0),
             ScheduleConfig::Cosine { end } => plain(half_cosine(1.0, end, share)),
-            ScheduleConfig::Linear { end } => plain(1.0 + (end - 1.0) * share),
+            ScheduleConfig::Linear { hold, end } => {
+                let down = (share - hold).max(0.0) / (1.0 - hold).max(f64::EPSILON);
+                plain(1.0 + (end - 1.0) * down)
+            }
             ScheduleConfig::Exponential { start } => plain(start.powf(1.0 - share)),
             ScheduleConfig::OneCycle {
                 rise,
@@ -229,8 +235,9 @@ impl Plateau {
 fn check(config: &ScheduleConfig) -> Result<()> {
     let rules: &[(&str, f64, std::ops::RangeInclusive<f64>)] = match config {
         ScheduleConfig::Constant => &[],
-        ScheduleConfig::Cosine { end } | ScheduleConfig::Linear { end } => {
-            &[("end", *end, 0.0..=1.0)]
+        ScheduleConfig::Cosine { end } => &[("end", *end, 0.0..=1.0)],
+        ScheduleConfig::Linear { hold, end } => {
+            &[("hold", *hold, 0.0..=1.0), ("end", *end, 0.0..=1.0)]
         }
         ScheduleConfig::Exponential { start } => &[("start", *start, 1e-12..=1.0)],
         ScheduleConfig::OneCycle {
@@ -278,6 +285,15 @@ mod tests {
         assert_eq!(factors[0], 1.0);
         assert!((factors[5] - 0.55).abs() < 1e-12);
         assert!((factors[10] - 0.1).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_line_holds_the_full_rate_first() {
+        let config = toml::from_str("kind = 'linear'\nhold = 0.2\nend = 0.5").unwrap();
+        let factors = factors(config, 0, 101);
+        assert!(factors[..=20].iter().all(|factor| *factor == 1.0));
+        assert!((factors[60] - 0.75).abs() < 1e-12, "{}", factors[60]);
+        assert!((factors[100] - 0.5).abs() < 1e-12, "{}", factors[100]);
     }
 
     #[test]

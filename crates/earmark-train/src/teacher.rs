@@ -1,9 +1,11 @@
-//! Distillation: a trained network whose embedding the student learns to reproduce.
+//! Distillation: a trained network whose embedding, and whose scores if asked for, the student learns to
+//! reproduce.
 //!
 //! The student gets one more output per dimension of the teacher's embedding. On every batch, after
 //! all augmentation and mixing, the teacher hears what the student hears, and the student's extra
 //! outputs are pulled towards the teacher's embedding, each dimension in units of its spread over
-//! the training clips. Clips without labels teach too. What is kept in the end has the classes only.
+//! the training clips. A teacher of the run's own classes can give its scores as targets beside the
+//! labels. Clips without labels teach too. What is kept in the end has the classes only.
 //!
 //! That teacher and student see the same view of every clip, for many epochs, follows Beyer et al.,
 //! *Knowledge distillation: A good teacher is patient and consistent* (2022).
@@ -11,7 +13,8 @@
 use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor};
-use earmark::bundle::{Bundle, onnx};
+use earmark::bundle::{Activation, Bundle, Calibration, Metadata, onnx, scores_in_place};
+use earmark::dataset::Vocabulary;
 use earmark::digest::sha256_of_bytes;
 use earmark::features::FrontEndConfig;
 use earmark::model::{Tensor as ModelTensor, Weights};
@@ -35,6 +38,10 @@ pub struct TeacherConfig {
     /// How much the teacher's term counts beside the loss of the labels, above 0.
     #[serde(default = "default_weight")]
     pub weight: f64,
+    /// How much the loss of the teacher's scores, taken as labels, counts beside the loss of the labels. Above 0 the
+    /// teacher's classes must be those of the run.
+    #[serde(default)]
+    pub scores_weight: f64,
 }
 
 fn default_weight() -> f64 {
@@ -47,14 +54,21 @@ impl TeacherConfig {
     /// # Errors
     /// [`Error::Config`] names the setting.
     pub fn check(&self) -> Result<()> {
-        if self.weight > 0.0 && self.weight.is_finite() {
-            return Ok(());
+        let refuse = |key: &str, found: f64, expected: &str| {
+            Err(Error::Config {
+                key: format!("teacher.{key}"),
+                found: found.to_string(),
+                expected: expected.to_owned(),
+            })
+        };
+        let (weight, scores_weight) = (self.weight, self.scores_weight);
+        if !(weight > 0.0 && weight.is_finite()) {
+            return refuse("weight", weight, "must be above 0");
         }
-        Err(Error::Config {
-            key: "teacher.weight".to_owned(),
-            found: self.weight.to_string(),
-            expected: "must be above 0".to_owned(),
-        })
+        if !(scores_weight >= 0.0 && scores_weight.is_finite()) {
+            return refuse("scores_weight", scores_weight, "must be at least 0");
+        }
+        Ok(())
     }
 }
 
@@ -66,6 +80,24 @@ pub struct Teacher {
     weight: f64,
     mean: Vec<f32>,
     scale: Vec<f32>,
+    scores: Option<Scores>,
+}
+
+/// How a teacher's scores take part.
+#[derive(Debug, Clone)]
+struct Scores {
+    weight: f64,
+    activation: Activation,
+    calibration: Option<Calibration>,
+}
+
+/// What a teacher says of a batch.
+#[derive(Debug, Clone)]
+pub struct Guidance {
+    /// What the student's extra outputs should say, `[batch, dim]`.
+    embedding: Vec<f32>,
+    /// The scores of the classes, `[batch, class]`, where the student learns them.
+    scores: Vec<f32>,
 }
 
 impl Teacher {
@@ -73,10 +105,12 @@ impl Teacher {
     ///
     /// # Errors
     /// [`Error::Bundle`] if it is damaged or holds no network that Earmark can build, and
-    /// [`Error::Config`] if it has another front end than the run.
+    /// [`Error::Config`] if it has another front end than the run, or other classes although its
+    /// scores are wanted.
     pub fn open(
         config: &TeacherConfig,
         front_end: &FrontEndConfig,
+        vocabulary: &Vocabulary,
         device: &Device,
     ) -> Result<Self> {
         let bundle = Bundle::open(&config.bundle)?;
@@ -96,11 +130,16 @@ impl Teacher {
                 expected: "must be the same: teacher and student hear the same features".to_owned(),
             });
         }
+        let scores = match config.scores_weight {
+            0.0 => None,
+            weight => Some(Scores::of(metadata, vocabulary, weight)?),
+        };
         let model = onnx::decode(bundle.file(), bundle.bytes().to_vec())?;
         let weights = onnx::read_weights(bundle.file(), &model, architecture)?;
         let network = Network::with_weights(architecture, &weights, bundle.file(), device)?;
         Ok(Self {
             sha256: sha256_of_bytes(bundle.bytes()),
+            scores,
             ..Self::new(network, config.weight)?
         })
     }
@@ -117,6 +156,7 @@ impl Teacher {
             weight,
             mean: vec![0.0; dim],
             scale: vec![1.0; dim],
+            scores: None,
         })
     }
 
@@ -162,36 +202,39 @@ impl Teacher {
         Ok(())
     }
 
-    /// What the student's extra outputs should say: `[batch, dim]`.
+    /// What the teacher says of a batch's features.
     ///
     /// # Errors
     /// [`Error::Device`] if the device does not hand it over.
-    pub fn guidance(&self, features: Tensor<4>) -> Result<Vec<f32>> {
-        let mut rows = host(
-            self.network
-                .forward(features, &mut Pass::Evaluate)
-                .embedding,
-        )?;
-        for row in rows.chunks_exact_mut(self.n_outputs()) {
+    pub fn guidance(&self, features: Tensor<4>) -> Result<Guidance> {
+        let forward = self.network.forward(features, &mut Pass::Evaluate);
+        let mut embedding = host(forward.embedding)?;
+        for row in embedding.chunks_exact_mut(self.n_outputs()) {
             for ((x, mean), scale) in row.iter_mut().zip(&self.mean).zip(&self.scale) {
                 *x = (*x - mean) * scale;
             }
         }
-        Ok(rows)
+        let mut scores = Vec::new();
+        if let Some(how) = &self.scores {
+            scores = host(forward.logits)?;
+            for row in scores.chunks_exact_mut(self.network.architecture().n_classes) {
+                scores_in_place(row, how.activation, how.calibration.as_ref());
+            }
+        }
+        Ok(Guidance { embedding, scores })
     }
 
-    /// The loss of the labels on the first outputs, and half the mean squared distance from the
-    /// guidance on the others.
+    /// The loss of the labels, and of the teacher's scores taken as labels, on the first outputs, and half the mean
+    /// squared distance from the teacher's embedding on the others.
     ///
     /// # Shapes
     /// - `logits`: `[batch, class + dim]`
-    /// - `guidance`: `[batch, dim]`
     pub fn evaluate(
         &self,
         loss: &Loss,
         logits: &[f32],
         batch: &Batch,
-        guidance: &[f32],
+        guidance: &Guidance,
     ) -> LossValue {
         let dim = self.n_outputs();
         let n_clips = batch.weights.len();
@@ -203,11 +246,18 @@ impl Teacher {
             .copied()
             .collect();
         let mut value = loss.evaluate(&classes, &batch.targets, &batch.weights);
+        if let Some(Scores { weight, .. }) = self.scores {
+            let every = vec![weight as f32; n_clips];
+            add(
+                &mut value,
+                loss.evaluate(&classes, &guidance.scores, &every),
+            );
+        }
         let share = self.weight / dim as f64;
         let mut gradient = Vec::with_capacity(logits.len());
         let rows = logits
             .chunks_exact(width)
-            .zip(guidance.chunks_exact(dim))
+            .zip(guidance.embedding.chunks_exact(dim))
             .enumerate();
         for (clip, (row, wanted)) in rows {
             gradient.extend(&value.gradient[clip * n_classes..][..n_classes]);
@@ -224,6 +274,34 @@ impl Teacher {
         value.gradient = gradient;
         value
     }
+}
+
+impl Scores {
+    fn of(metadata: &Metadata, vocabulary: &Vocabulary, weight: f64) -> Result<Self> {
+        if !metadata.vocabulary.names().eq(vocabulary.names()) {
+            return Err(Error::Config {
+                key: "teacher.scores_weight".to_owned(),
+                found: format!(
+                    "{weight}, with a teacher of {} other classes or another order",
+                    metadata.vocabulary.len()
+                ),
+                expected: "must be 0, or the teacher must have the classes of the run".to_owned(),
+            });
+        }
+        Ok(Self {
+            weight,
+            activation: metadata.activation,
+            calibration: metadata.calibration.clone(),
+        })
+    }
+}
+
+/// Adds another loss of the same clips and outputs; the mean is left to the caller.
+fn add(value: &mut LossValue, other: LossValue) {
+    let sum = |(sum, more): (&mut f64, f64)| *sum += more;
+    value.per_clip.iter_mut().zip(other.per_clip).for_each(sum);
+    let sum = |(sum, more): (&mut f32, f32)| *sum += more;
+    value.gradient.iter_mut().zip(other.gradient).for_each(sum);
 }
 
 /// A network without the outputs that follow its first `n_classes` ones.
@@ -296,7 +374,12 @@ mod tests {
 
     #[test]
     fn the_gradient_is_that_of_finite_differences() -> Result<()> {
-        let teacher = Teacher::new(small(2, 1)?, 0.7)?;
+        let mut teacher = Teacher::new(small(2, 1)?, 0.7)?;
+        teacher.scores = Some(Scores {
+            weight: 0.6,
+            activation: Activation::Softmax,
+            calibration: None,
+        });
         let dim = teacher.n_outputs();
         let width = 3 + dim;
         let batch = Batch {
@@ -314,7 +397,11 @@ mod tests {
             },
             None,
         )?;
-        let (logits, guidance) = (ramp(2 * width, 0.9), ramp(2 * dim, 0.4));
+        let logits = ramp(2 * width, 0.9);
+        let guidance = Guidance {
+            embedding: ramp(2 * dim, 0.4),
+            scores: vec![0.7, 0.2, 0.1, 0.3, 0.3, 0.4],
+        };
         let value = teacher.evaluate(&loss, &logits, &batch, &guidance);
         for at in (0..logits.len()).step_by(7) {
             let mean = |change: f32| {
@@ -326,7 +413,58 @@ mod tests {
             let found = f64::from(value.gradient[at]);
             assert!((slope - found).abs() < 1e-4, "{at}: {slope} {found}");
         }
+        // The teacher's scores teach the clip without labels, too.
+        let taught = &value.gradient[width..width + 3];
+        assert!(taught.iter().all(|&g| g != 0.0), "{taught:?}");
+        teacher.scores = None;
+        let value = teacher.evaluate(&loss, &logits, &batch, &guidance);
         assert!(value.gradient[width..width + 3].iter().all(|&g| g == 0.0));
+        Ok(())
+    }
+
+    #[test]
+    fn a_student_whose_scores_are_the_teachers_has_nothing_to_learn_from_them() -> Result<()> {
+        let mut teacher = Teacher::new(small(4, 1)?, 1.0)?;
+        let softmax = Scores {
+            weight: 1.0,
+            activation: Activation::Softmax,
+            calibration: None,
+        };
+        teacher.scores = Some(softmax);
+        let features = Tensor::<4>::from_data(
+            burn::tensor::TensorData::new(ramp(2 * 32 * 40, 0.37), [2, 1, 32, 40]),
+            &Device::flex(),
+        );
+        let guidance = teacher.guidance(features.clone())?;
+        let logits = host(
+            teacher
+                .network
+                .forward(features, &mut Pass::Evaluate)
+                .logits,
+        )?;
+        let rows = logits
+            .chunks_exact(4)
+            .zip(guidance.embedding.chunks_exact(teacher.n_outputs()));
+        let outputs: Vec<f32> = rows
+            .flat_map(|(logits, extra)| [logits, extra].concat())
+            .collect();
+        let batch = Batch {
+            features: Vec::new(),
+            shape: [2, 0, 0, 0],
+            targets: vec![0.0; 8],
+            weights: vec![0.0; 2],
+            is_noisy: vec![false; 2],
+            names: vec!["a".to_owned(), "b".to_owned()],
+        };
+        let plain = LossConfig::CrossEntropy {
+            label_smoothing: 0.0,
+        };
+        let value = teacher.evaluate(&Loss::new(plain, None)?, &outputs, &batch, &guidance);
+        assert!(
+            value.gradient.iter().all(|g| g.abs() < 1e-6),
+            "{:?}",
+            value.gradient
+        );
         Ok(())
     }
 }

@@ -10,8 +10,10 @@ use earmark::model::aux_attention::{Settings, aux_attention};
 use earmark::model::block::Block;
 use earmark::model::cnn::{Depth, cnn};
 use earmark::model::crnn::crnn;
+use earmark::model::dense_excite::dense_excite;
 use earmark::model::resnet::{Head, Kind, resnet};
 use earmark::model::small::Cnn1dHead;
+use earmark::model::vgg_gap::vgg_gap;
 use earmark::model::{Architecture, Input, efficient_at, small};
 use earmark::runtime::{Batch, Graph, RuntimeChoice, load_graph};
 use earmark_train::network::{Network, Pass};
@@ -141,6 +143,21 @@ fn attention_and_recurrence_mean_the_same() {
     };
     assert_equal(&aux_attention(input, 3, &settings), [2, 2, 32, 20]);
     assert_equal(&crnn(4, 6, 32, 3), [2, 1, 32, 24]);
+}
+
+#[test]
+fn the_networks_of_2018_mean_the_same() {
+    let input = Input {
+        n_channels: 1,
+        n_bands: 80,
+        n_frames: None,
+    };
+    assert_equal(&vgg_gap(input, 4, 3), [2, 1, 80, 200]);
+    let input = Input {
+        n_bands: 32,
+        ..input
+    };
+    assert_equal(&dense_excite(input, 3), [2, 1, 32, 300]);
 }
 
 #[test]

@@ -100,6 +100,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether networks are trained.
+    pub(crate) fn trains(&self) -> bool {
+        matches!(self, Self::Compare(_) | Self::Sweep(_) | Self::Train(_))
+    }
+
     /// Runs the chosen command.
     pub(crate) fn run(self, printer: &Printer) -> anyhow::Result<Outcome> {
         match self {

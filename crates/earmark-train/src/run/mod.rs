@@ -118,7 +118,12 @@ fn prepare<T>(
     noise::add(&mut manifest, config.data.generated_noise, &noise)?;
     let architecture = start.architecture(manifest.vocabulary.len())?;
     let teacher = match &config.teacher {
-        Some(teacher) => Some(Teacher::open(teacher, &start.front_end, &device)?),
+        Some(teacher) => Some(Teacher::open(
+            teacher,
+            &start.front_end,
+            &manifest.vocabulary,
+            &device,
+        )?),
         None => None,
     };
     let directory = RunDirectory::create(&options.directory)?;

@@ -25,6 +25,7 @@ pub mod aux_attention;
 pub mod block;
 pub mod cnn;
 pub mod crnn;
+pub mod dense_excite;
 pub mod efficient_at;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod import;
@@ -35,6 +36,7 @@ pub mod picture;
 pub mod resnet;
 pub mod shape;
 pub mod small;
+pub mod vgg_gap;
 pub mod weights;
 
 use serde::{Deserialize, Serialize};

@@ -3,17 +3,19 @@
 use super::aux_attention::{self, aux_attention};
 use super::cnn::{Depth, cnn};
 use super::crnn::crnn;
+use super::dense_excite::dense_excite;
 use super::efficient_at::{self, efficient_at_with};
 use super::picture::picture_cnn;
 use super::resnet::{Head, Kind, resnet};
 use super::small::{self, Cnn1dHead};
+use super::vgg_gap::vgg_gap;
 use super::{Architecture, Input};
 use crate::{Error, Result};
 
 /// The names that [`named`] knows, for messages and lists.
 pub const NAMES: &[&str] = &[
     "mn01 to mn99 (the width in tenths)",
-    "cnn6, cnn10, cnn14 (cnn10-16: 16 channels in the first block instead of 64; picture-cnn-32 likewise)",
+    "cnn6, cnn10, cnn14 (cnn10-16: 16 channels in the first block instead of 64; picture-cnn-32 and vgg-gap-48 likewise)",
     "resnet18",
     "resnet34",
     "resnext50",
@@ -21,6 +23,8 @@ pub const NAMES: &[&str] = &[
     "resnet34-hidden",
     "resnext50-hidden",
     "aux-attention",
+    "dense-excite",
+    "vgg-gap",
     "crnn",
     "picture-cnn",
     "cnn-1d",
@@ -61,6 +65,7 @@ pub fn named(name: &str, input: Input, n_classes: usize) -> Result<Architecture>
             let settings = aux_attention::Settings::default();
             Ok(aux_attention(input, n_classes, &settings))
         }
+        "dense-excite" => Ok(dense_excite(input, n_classes)),
         "crnn" => one_channel(crnn(32, 128, input.n_bands, n_classes)),
         "cnn-1d" => Ok(small::cnn_1d(Cnn1dHead::Dense, n_classes)),
         "cnn-1d-plain" => Ok(small::cnn_1d(Cnn1dHead::Plain, n_classes)),
@@ -75,6 +80,10 @@ pub fn named(name: &str, input: Input, n_classes: usize) -> Result<Architecture>
         _ if name.starts_with("picture-cnn") => {
             let channels = first_channels(name, "picture-cnn", 16)?;
             Ok(picture_cnn(input, channels, 0.3, n_classes))
+        }
+        _ if name.starts_with("vgg-gap") => {
+            let channels = first_channels(name, "vgg-gap", 64)?;
+            Ok(vgg_gap(input, channels, n_classes))
         }
         _ if name.starts_with("cnn") => {
             let (depth, channels) = plain_cnn(name)?;
