@@ -11,8 +11,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use earmark::augment::{Augmenter, ClipRng, Mixture, Partner, Partners, Scratch};
-use earmark::bundle::{Aggregation, SegmentConfig, Segmenter};
+use earmark::augment::waveform::Speed;
+use earmark::augment::{
+    AugmentConfig, Augmenter, ClipRng, Material, Mixture, Partner, Partners, Scratch, Span, Step,
+    WaveformEffect,
+};
+use earmark::bundle::{Aggregation, Segment, SegmentConfig, Segmenter};
 use earmark::dataset::{BatchSampler, Manifest, Quality, SamplerConfig, WaveformCache};
 use earmark::features::{Features, FrontEnd};
 use earmark::{Error, Result};
@@ -126,6 +130,15 @@ impl<'a> ClipSet<'a> {
             let _ = slot.set(features.clone());
         }
         Ok(features)
+    }
+
+    /// The features of a segment's samples.
+    fn cut(&self, mut samples: Vec<f32>, segment: &Segment) -> Result<Cut> {
+        self.segmenter.pad(&mut samples, segment.padded_len);
+        Ok(Cut {
+            features: self.front_end.compute(&samples)?,
+            weight: segment.len as f64,
+        })
     }
 
     /// Whether a clip's audio could be read.
@@ -464,6 +477,62 @@ impl<'a> ValidationClips<'a> {
     }
 }
 
+/// Clips cut as they are judged, but played faster or slower, pitch and tempo together.
+pub struct ResampledClips<'a> {
+    clips: ValidationClips<'a>,
+    player: Augmenter,
+}
+
+impl<'a> ResampledClips<'a> {
+    /// These clips of a set; at a speed of 2 they are half as long and an octave higher.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a speed below 0.25 or above 4.
+    pub fn new(set: &'a ClipSet<'a>, clips: Vec<usize>, speed: f32) -> Result<Self> {
+        let factor = Span::new(speed, speed);
+        let config = AugmentConfig {
+            waveform: vec![Step::always(WaveformEffect::Speed(Speed { factor }))],
+            ..AugmentConfig::default()
+        };
+        Ok(Self {
+            clips: ValidationClips::new(set, clips),
+            player: Augmenter::new(&config, Material::new(set.front_end.sample_rate()))?,
+        })
+    }
+}
+
+impl Examples for ResampledClips<'_> {
+    fn n_clips(&self) -> usize {
+        self.clips.n_clips()
+    }
+
+    fn segments(&self, clip: usize) -> Result<Vec<Cut>> {
+        let set = self.clips.set;
+        let mut played = set.waveforms.get(self.clips.clips[clip])?;
+        // Nothing is left to chance at one speed.
+        let rng = ClipRng::new(0, 0, "");
+        self.player
+            .waveform(&mut played, &rng, &mut Scratch::default())?;
+        let cut = |segment: Segment| {
+            let start = segment.start as usize;
+            set.cut(played[start..start + segment.len].to_vec(), &segment)
+        };
+        set.segmenter.all(played.len() as u64).map(cut).collect()
+    }
+
+    fn aggregation(&self) -> Aggregation {
+        self.clips.aggregation()
+    }
+
+    fn target(&self, clip: usize) -> Vec<f32> {
+        self.clips.target(clip)
+    }
+
+    fn name(&self, clip: usize) -> String {
+        self.clips.name(clip)
+    }
+}
+
 impl Examples for ValidationClips<'_> {
     fn n_clips(&self) -> usize {
         self.clips.len()
@@ -479,16 +548,12 @@ impl Examples for ValidationClips<'_> {
                 weight: 1.0,
             }]);
         }
-        let cut = |segment: earmark::bundle::Segment| {
+        let cut = |segment: Segment| {
             let start = segment.start as usize;
-            let mut samples = set
+            let samples = set
                 .waveforms
                 .get_samples(clip, start..start + segment.len)?;
-            set.segmenter.pad(&mut samples, segment.padded_len);
-            Ok(Cut {
-                features: set.front_end.compute(&samples)?,
-                weight: segment.len as f64,
-            })
+            set.cut(samples, &segment)
         };
         set.segmenter.all(n_samples as u64).map(cut).collect()
     }

@@ -1,6 +1,6 @@
 //! The network that a probe ends: which of its values the linear layer sees.
 
-use earmark::model::block::{Join, Linear, Output, OutputKind, Parallel};
+use earmark::model::block::{Axis, Join, Linear, Output, OutputKind, Parallel, ReduceKind};
 use earmark::model::shape::after_all;
 use earmark::model::{Architecture, Block, Shape, parts};
 use earmark::{Error, Result};
@@ -22,7 +22,13 @@ pub enum Layers {
     /// Evci et al., *`Head2Toe`: utilizing intermediate representations for better transfer learning*
     /// (2022).
     All,
+    /// The same, with mean and maximum of each quarter of the bands instead of the whole map: four times as many
+    /// values, which keep where in the spectrum a channel is active.
+    Quarters,
 }
+
+/// Parts of the bands that [`Layers::Quarters`] looks at.
+const N_QUARTERS: usize = 4;
 
 /// The network that ends in a linear layer on the layers that the probe sees. The parameters up to there keep
 /// their names.
@@ -41,7 +47,7 @@ pub fn probed(
         .position(is_embedding)
         .ok_or_else(|| missing(architecture, "embedding", "inside a branch"))?;
     let mut blocks = match (layers, &architecture.blocks[at]) {
-        (Layers::All, _) => gathered(architecture, at)?,
+        (Layers::All | Layers::Quarters, _) => gathered(architecture, at, layers)?,
         (Layers::Embedding, Block::Output(output)) => {
             // What led to the side output leads to the main one now.
             [&architecture.blocks[..at], &output.blocks].concat()
@@ -49,14 +55,7 @@ pub fn probed(
         (Layers::Embedding, _) => architecture.blocks[..at].to_vec(),
     };
     let input = architecture.input;
-    let end = after_all(
-        &blocks,
-        Shape {
-            channels: input.n_channels,
-            bands: input.n_bands,
-            frames: input.n_frames,
-        },
-    )?;
+    let end = after_all(&blocks, input_shape(architecture))?;
     blocks.push(parts::embedding());
     blocks.push(Block::Linear(Linear {
         name: LAYER.to_owned(),
@@ -74,8 +73,17 @@ pub fn probed(
     Ok(probed)
 }
 
+fn input_shape(architecture: &Architecture) -> Shape {
+    let input = architecture.input;
+    Shape {
+        channels: input.n_channels,
+        bands: input.n_bands,
+        frames: input.n_frames,
+    }
+}
+
 /// The blocks up to the classes' layer, with all that they let see joined in one vector.
-fn gathered(architecture: &Architecture, embedding: usize) -> Result<Vec<Block>> {
+fn gathered(architecture: &Architecture, embedding: usize, layers: Layers) -> Result<Vec<Block>> {
     let blocks = &architecture.blocks;
     let is_plain = |block: &Block| {
         matches!(
@@ -98,16 +106,19 @@ fn gathered(architecture: &Architecture, embedding: usize) -> Result<Vec<Block>>
         false => vec![beside(rest, output.blocks.clone())],
     };
     let mut n_seen = 0;
-    for block in blocks[..embedding].iter().rev() {
+    for (index, block) in blocks[..embedding].iter().enumerate().rev() {
         if matches!(block, Block::Output(_)) {
             continue;
         }
         if ends_stage(block) {
             n_seen += 1;
-            rest = vec![beside(
-                rest,
-                vec![beside(vec![parts::mean_all()], vec![parts::max_all()])],
-            )];
+            let seen = match layers {
+                Layers::Quarters => {
+                    quarters(after_all(&blocks[..=index], input_shape(architecture))?.bands)
+                }
+                _ => beside(vec![parts::mean_all()], vec![parts::max_all()]),
+            };
+            rest = vec![beside(rest, vec![seen])];
         }
         rest.insert(0, block.clone());
     }
@@ -119,6 +130,21 @@ fn gathered(architecture: &Architecture, embedding: usize) -> Result<Vec<Block>>
         )),
         _ => Ok(rest),
     }
+}
+
+/// Mean and maximum of each channel in each quarter of the bands; bands that four does not divide stay together.
+fn quarters(n_bands: usize) -> Block {
+    let n_parts = if n_bands.is_multiple_of(N_QUARTERS) {
+        N_QUARTERS
+    } else {
+        1
+    };
+    let kernel = [n_bands / n_parts, 1];
+    let of = |kind, pool| vec![parts::reduce(kind, &[Axis::Frame]), pool, Block::StackBands];
+    beside(
+        of(ReduceKind::Mean, parts::mean_pool(kernel)),
+        of(ReduceKind::Max, parts::max_pool(kernel, kernel)),
+    )
 }
 
 /// Whether a probe looks at what a block gives.
@@ -181,6 +207,9 @@ mod tests {
         assert_eq!(plan.embedding_dim, expected);
         assert!(plan.parameter("classifier.2.weight").is_some());
         assert!(plan.parameter("classifier.5.weight").is_none());
+        let plan = probed(&efficient_at(0.4, 527), Layers::Quarters, 10)?.plan()?;
+        let expected = 2 * 4 * widths.iter().sum::<usize>() + 384 + 512;
+        assert_eq!(plan.embedding_dim, expected);
         Ok(())
     }
 }

@@ -137,6 +137,9 @@ pub struct ModelConfig {
     pub probe_layers: Layers,
     /// Linear probe: strength of the penalty on the weights, `1 / C` in scikit-learn's terms.
     pub probe_l2: Option<f64>,
+    /// Linear probe: speeds, 0.25 to 4, at which it hears every training clip beside the plain one, pitch and tempo
+    /// together. All views of a clip together count as one clip.
+    pub probe_speeds: Vec<f32>,
 }
 
 impl RunConfig {
@@ -261,6 +264,14 @@ impl RunConfig {
                 key: "teacher".to_owned(),
                 found: "a teacher for a probe".to_owned(),
                 expected: "train.scope must be `all` or `head` to learn from a teacher".to_owned(),
+            });
+        }
+        let speeds = &self.model.probe_speeds;
+        if let Some(speed) = speeds.iter().find(|speed| !(0.25..=4.0).contains(*speed)) {
+            return Err(Error::Config {
+                key: "model.probe_speeds".to_owned(),
+                found: speed.to_string(),
+                expected: "must be 0.25 to 4".to_owned(),
             });
         }
         self.check_stages(is_probe)?;

@@ -181,10 +181,15 @@ pub(super) fn usual_segment(
     } else {
         DEFAULT_SEGMENT_SECS
     };
+    let usual = SegmentConfig::efficient_at();
+    let min_frames = architecture.min_frames();
+    let least = min_frames.and_then(|n_frames| samples_for(front_end, n_frames));
     Ok(SegmentConfig {
         length_secs,
         hop_secs: length_secs,
-        ..SegmentConfig::efficient_at()
+        // Deep networks take no less.
+        min_secs: usual.min_secs.max(least.map_or(0.0, secs)),
+        ..usual
     })
 }
 

@@ -18,7 +18,7 @@ use super::stages::{self, Chosen, Knowledge, StageClips, StageConfig, worst_clas
 use super::start::Start;
 use super::{figures, fingerprint};
 use crate::checkpoint::CheckpointFile;
-use crate::clips::{ClipSet, TrainingClips, ValidationClips};
+use crate::clips::{ClipSet, ResampledClips, TrainingClips, ValidationClips};
 use crate::loss::Loss;
 use crate::network::{Network, groups};
 use crate::observer::{EpochReport, Observer};
@@ -314,17 +314,23 @@ impl Fit<'_> {
         if let Some((_, pretrained)) = &self.start.pretrained {
             network.load(pretrained);
         }
-        let examples = self.examples(division.training.clone());
-        let batch_size = self.config.train.batch_size;
-        let embeddings = trainer::embed(&network, &*examples, batch_size)?;
-        let targets: Vec<f32> = (0..examples.n_clips())
-            .flat_map(|c| examples.target(c))
-            .collect();
-        let clip_weights: Vec<f32> = division
-            .training
-            .iter()
-            .map(|&clip| self.set.weight(clip))
-            .collect();
+        let clips = &division.training;
+        let mut views = vec![self.examples(clips.clone())];
+        for &speed in &self.config.model.probe_speeds {
+            views.push(Box::new(ResampledClips::new(
+                self.set,
+                clips.clone(),
+                speed,
+            )?));
+        }
+        let share = 1.0 / views.len() as f32;
+        let [mut embeddings, mut targets, mut clip_weights] = [const { Vec::new() }; 3];
+        for examples in &views {
+            let batch_size = self.config.train.batch_size;
+            embeddings.extend(trainer::embed(&network, &**examples, batch_size)?);
+            targets.extend((0..examples.n_clips()).flat_map(|clip| examples.target(clip)));
+            clip_weights.extend(clips.iter().map(|&clip| self.set.weight(clip) * share));
+        }
         let data = Embedded {
             embeddings: &embeddings,
             targets: &targets,

@@ -76,6 +76,13 @@ impl Frozen {
                 format!("leave it out: {stays}"),
             );
         }
+        if !config.model.probe_speeds.is_empty() {
+            return refuse(
+                "model.probe_speeds",
+                "not empty",
+                format!("must be empty: {stays}, and embeds every clip once"),
+            );
+        }
         let augment = &config.augment;
         let is_augmented = !(augment.waveform.is_empty()
             && augment.mix_waveforms.is_empty()
