@@ -17,8 +17,7 @@ use crate::reference::configs;
 use crate::tools;
 
 /// Configurations of more than a thousand million multiplications a segment, by the start of their names.
-const ONE_FOLD: [&str; 10] = [
-    "000-boxcar",
+const ONE_FOLD: [&str; 9] = [
     "001-",
     "002-hires",
     "002-linear",

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use earmark::audio::{Limits, Truncated};
+use earmark::audio::Truncated;
 use earmark::digest::sha256_of_bytes;
 use earmark::results::{Content, RowMaker};
 use earmark::tagger::{Channels, RunOptions, Tagger, TaggerOptions};
@@ -164,9 +164,8 @@ impl RecordingArgs {
             window_secs: self.cutting.window,
             hop_secs: self.cutting.hop,
             channels: self.channels.into(),
-            limits: Limits::default(),
             truncated: self.truncated(),
-            positions: None,
+            ..TaggerOptions::default()
         }
     }
 

@@ -75,6 +75,7 @@ impl Session<'_> {
             jobs,
             timeline: state.maker.wants_timeline(),
             stop: Some(stop),
+            ..RunOptions::default()
         };
         if self.shows_progress {
             self.printer.start_progress(inputs.len() as u64, self.verb);

@@ -177,6 +177,33 @@ fn positions_change_scores_a_little_and_answers_not_at_all() {
 }
 
 #[test]
+fn clips_are_heard_at_the_speeds_that_are_asked_for() {
+    let place = challenge(NAMES);
+    predict(&place, "-m model.onnx -f csv -o one.csv");
+    let own = predict(&place, "-m model.onnx -f csv -o own.csv --speeds 1");
+    assert!(own.starts_with("exit code: 0\n"), "{own}");
+    assert!(same(&place.path("one.csv"), &place.path("own.csv")));
+    let three = predict(&place, "-m model.onnx -f csv -o three.csv --speeds 0.5,1,2");
+    assert!(three.starts_with("exit code: 0\n"), "{three}");
+    assert!(!same(&place.path("one.csv"), &place.path("three.csv")));
+    for (speeds, complaint) in [
+        (
+            "0.905",
+            "speed is 0.905, must be 0.25 to 4 in steps of 0.01",
+        ),
+        ("fast", "speed is fast, must be a number"),
+        ("2,2", "segment.speeds is 2 twice, must be there once"),
+    ] {
+        let screen = predict(
+            &place,
+            &format!("-m model.onnx -f csv -o s.csv --speeds {speeds}"),
+        );
+        assert!(screen.contains(complaint), "{screen}");
+        assert!(!place.exists("s.csv"));
+    }
+}
+
+#[test]
 fn what_is_heard_is_kept_and_other_settings_are_refused() {
     let place = challenge(NAMES);
     let unbroken = predict(&place, "-m model.onnx -f csv -o unbroken.csv");

@@ -11,11 +11,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use earmark::augment::waveform::Speed;
-use earmark::augment::{
-    AugmentConfig, Augmenter, ClipRng, Material, Mixture, Partner, Partners, Scratch, Span, Step,
-    WaveformEffect,
-};
+use earmark::audio::PlaybackSpeed;
+use earmark::augment::{Augmenter, ClipRng, Mixture, Partner, Partners, Scratch};
 use earmark::bundle::{Aggregation, Segment, SegmentConfig, Segmenter};
 use earmark::dataset::{BatchSampler, Manifest, Quality, SamplerConfig, WaveformCache};
 use earmark::features::{Features, FrontEnd};
@@ -36,6 +33,7 @@ pub struct ClipSet<'a> {
     waveforms: &'a WaveformCache,
     front_end: FrontEnd,
     segmenter: Segmenter,
+    speeds: Vec<PlaybackSpeed>,
     aggregation: Aggregation,
     noisy_weight: f32,
     /// Features of clips that fit into one segment, by clip, once they were needed.
@@ -77,6 +75,7 @@ impl<'a> ClipSet<'a> {
             waveforms,
             front_end,
             segmenter,
+            speeds: segment.speeds.clone(),
             aggregation: segment.aggregation,
             noisy_weight,
             kept: (largest <= MAX_KEPT).then(slots),
@@ -463,12 +462,38 @@ impl Batches for TrainingClips<'_> {
 pub struct ValidationClips<'a> {
     set: &'a ClipSet<'a>,
     clips: Vec<usize>,
+    speeds: Speeds<'a>,
+}
+
+/// How fast clips are played.
+enum Speeds<'a> {
+    Own,
+    One(PlaybackSpeed),
+    /// Their own and these.
+    OwnAnd(&'a [PlaybackSpeed]),
 }
 
 impl<'a> ValidationClips<'a> {
-    /// These clips of a set.
+    /// These clips of a set, as they are judged: at every speed that the set's segments name.
     pub fn new(set: &'a ClipSet<'a>, clips: Vec<usize>) -> Self {
-        Self { set, clips }
+        Self {
+            set,
+            clips,
+            speeds: Speeds::OwnAnd(&set.speeds),
+        }
+    }
+
+    /// These clips of a set at one speed alone; `None` is their own.
+    pub fn at_one_speed(
+        set: &'a ClipSet<'a>,
+        clips: Vec<usize>,
+        speed: Option<PlaybackSpeed>,
+    ) -> Self {
+        Self {
+            set,
+            clips,
+            speeds: speed.map_or(Speeds::Own, Speeds::One),
+        }
     }
 
     /// The clips, in order.
@@ -477,59 +502,39 @@ impl<'a> ValidationClips<'a> {
     }
 }
 
-/// Clips cut as they are judged, but played faster or slower, pitch and tempo together.
-pub struct ResampledClips<'a> {
-    clips: ValidationClips<'a>,
-    player: Augmenter,
-}
-
-impl<'a> ResampledClips<'a> {
-    /// These clips of a set; at a speed of 2 they are half as long and an octave higher.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for a speed below 0.25 or above 4.
-    pub fn new(set: &'a ClipSet<'a>, clips: Vec<usize>, speed: f32) -> Result<Self> {
-        let factor = Span::new(speed, speed);
-        let config = AugmentConfig {
-            waveform: vec![Step::always(WaveformEffect::Speed(Speed { factor }))],
-            ..AugmentConfig::default()
-        };
-        Ok(Self {
-            clips: ValidationClips::new(set, clips),
-            player: Augmenter::new(&config, Material::new(set.front_end.sample_rate()))?,
-        })
-    }
-}
-
-impl Examples for ResampledClips<'_> {
-    fn n_clips(&self) -> usize {
-        self.clips.n_clips()
-    }
-
-    fn segments(&self, clip: usize) -> Result<Vec<Cut>> {
-        let set = self.clips.set;
-        let mut played = set.waveforms.get(self.clips.clips[clip])?;
-        // Nothing is left to chance at one speed.
-        let rng = ClipRng::new(0, 0, "");
-        self.player
-            .waveform(&mut played, &rng, &mut Scratch::default())?;
+impl ClipSet<'_> {
+    /// The segments of a clip at its own speed.
+    fn cuts(&self, clip: usize) -> Result<Vec<Cut>> {
+        let n_samples = self.n_samples(clip);
+        if n_samples <= self.segmenter.length() {
+            return Ok(vec![Cut {
+                features: (*self.whole(clip)?).clone(),
+                weight: n_samples as f64,
+            }]);
+        }
         let cut = |segment: Segment| {
             let start = segment.start as usize;
-            set.cut(played[start..start + segment.len].to_vec(), &segment)
+            let samples = self
+                .waveforms
+                .get_samples(clip, start..start + segment.len)?;
+            self.cut(samples, &segment)
         };
-        set.segmenter.all(played.len() as u64).map(cut).collect()
+        self.segmenter.all(n_samples as u64).map(cut).collect()
     }
 
-    fn aggregation(&self) -> Aggregation {
-        self.clips.aggregation()
-    }
-
-    fn target(&self, clip: usize) -> Vec<f32> {
-        self.clips.target(clip)
-    }
-
-    fn name(&self, clip: usize) -> String {
-        self.clips.name(clip)
+    /// The segments of a clip that is played at another speed, their weights as long as in the clip.
+    fn played_cuts(&self, clip: usize, speed: PlaybackSpeed) -> Result<Vec<Cut>> {
+        let played = speed.play(&self.waveforms.get(clip)?)?;
+        let cut = |segment: Segment| {
+            let start = segment.start as usize;
+            let samples = played[start..start + segment.len].to_vec();
+            let cut = self.cut(samples, &segment)?;
+            Ok(Cut {
+                weight: cut.weight * speed.factor(),
+                ..cut
+            })
+        };
+        self.segmenter.all(played.len() as u64).map(cut).collect()
     }
 }
 
@@ -539,23 +544,18 @@ impl Examples for ValidationClips<'_> {
     }
 
     fn segments(&self, clip: usize) -> Result<Vec<Cut>> {
-        let clip = self.clips[clip];
-        let set = self.set;
-        let n_samples = set.n_samples(clip);
-        if n_samples <= set.segmenter.length() {
-            return Ok(vec![Cut {
-                features: (*set.whole(clip)?).clone(),
-                weight: 1.0,
-            }]);
+        let (set, clip) = (self.set, self.clips[clip]);
+        match self.speeds {
+            Speeds::Own => set.cuts(clip),
+            Speeds::One(speed) => set.played_cuts(clip, speed),
+            Speeds::OwnAnd(speeds) => {
+                let mut cuts = set.cuts(clip)?;
+                for &speed in speeds {
+                    cuts.extend(set.played_cuts(clip, speed)?);
+                }
+                Ok(cuts)
+            }
         }
-        let cut = |segment: Segment| {
-            let start = segment.start as usize;
-            let samples = set
-                .waveforms
-                .get_samples(clip, start..start + segment.len)?;
-            set.cut(samples, &segment)
-        };
-        set.segmenter.all(n_samples as u64).map(cut).collect()
     }
 
     fn aggregation(&self) -> Aggregation {

@@ -315,3 +315,33 @@ fn patience_ends_a_run_that_no_longer_gains() {
         outcome.history.len()
     );
 }
+
+#[test]
+fn judging_less_often_changes_nothing_but_the_history() -> Result<()> {
+    let always = TrainConfig {
+        epochs: 7,
+        ..config()
+    };
+    let seldom = TrainConfig {
+        judge_every: 3,
+        ..always.clone()
+    };
+    let [always, seldom] = [
+        run(&always, &TONES, None, &mut Silent)?,
+        run(&seldom, &TONES, None, &mut Silent)?,
+    ];
+    assert_eq!(always.network.weights()?, seldom.network.weights()?);
+    for (full, part) in always.history.iter().zip(&seldom.history) {
+        let expected = match [3, 6, 7].contains(&(full.epoch + 1)) {
+            true => full.clone(),
+            false => EpochReport {
+                validation_loss: None,
+                figures: Vec::new(),
+                ..full.clone()
+            },
+        };
+        assert_eq!(*part, expected);
+    }
+    assert_eq!(seldom.history.len(), 7);
+    Ok(())
+}

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use earmark::audio::{PlaybackSpeed, check_speeds};
 use earmark::augment::AugmentConfig;
 use earmark::bundle::{Card, SegmentConfig};
 use earmark::dataset::Layout;
@@ -137,9 +138,9 @@ pub struct ModelConfig {
     pub probe_layers: Layers,
     /// Linear probe: strength of the penalty on the weights, `1 / C` in scikit-learn's terms.
     pub probe_l2: Option<f64>,
-    /// Linear probe: speeds, 0.25 to 4, at which it hears every training clip beside the plain one, pitch and tempo
-    /// together. All views of a clip together count as one clip.
-    pub probe_speeds: Vec<f32>,
+    /// Linear probe: speeds at which it hears every training clip besides its own, each once. All views of a
+    /// clip together count as one clip. At which speeds a clip is judged, the segments say.
+    pub probe_speeds: Vec<PlaybackSpeed>,
 }
 
 impl RunConfig {
@@ -266,14 +267,7 @@ impl RunConfig {
                 expected: "train.scope must be `all` or `head` to learn from a teacher".to_owned(),
             });
         }
-        let speeds = &self.model.probe_speeds;
-        if let Some(speed) = speeds.iter().find(|speed| !(0.25..=4.0).contains(*speed)) {
-            return Err(Error::Config {
-                key: "model.probe_speeds".to_owned(),
-                found: speed.to_string(),
-                expected: "must be 0.25 to 4".to_owned(),
-            });
-        }
+        self.check_probe(is_probe)?;
         self.check_stages(is_probe)?;
         let weight = self.data.noisy_weight;
         if !(weight >= 0.0 && weight.is_finite()) {
@@ -291,6 +285,25 @@ impl RunConfig {
 }
 
 impl RunConfig {
+    /// Whether what the configuration says of a probe can be, and whether there is one.
+    fn check_probe(&self, is_probe: bool) -> Result<()> {
+        let model = &self.model;
+        let given = [
+            ("probe_layers", model.probe_layers != Layers::default()),
+            ("probe_l2", model.probe_l2.is_some()),
+            ("probe_speeds", !model.probe_speeds.is_empty()),
+        ];
+        if let Some((key, _)) = given.iter().find(|(_, is_given)| *is_given && !is_probe) {
+            return Err(Error::Config {
+                key: format!("model.{key}"),
+                found: "given".to_owned(),
+                expected: "leave it out, or train.scope must be `probe` or `probe-then-all`"
+                    .to_owned(),
+            });
+        }
+        check_speeds("model.probe_speeds", &model.probe_speeds)
+    }
+
     /// Whether stages and the methods for noisy labels go with the other settings.
     fn check_stages(&self, is_probe: bool) -> Result<()> {
         for (index, stage) in self.stages.iter().enumerate() {

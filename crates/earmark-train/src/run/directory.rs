@@ -77,10 +77,11 @@ impl RunDirectory {
         self.write_text(name, &(text + "\n"))
     }
 
-    /// One row per epoch; the figures are columns of their names.
+    /// One row per epoch; the figures are columns of their names, empty where an epoch was not judged.
     pub(super) fn write_history(&self, history: &[EpochReport]) -> Result<()> {
         let mut header = vec!["epoch", "learning_rate", "train_loss", "validation_loss"];
-        let figures = history.first().map_or(&[][..], |report| &report.figures);
+        let judged = history.iter().find(|report| !report.figures.is_empty());
+        let figures = judged.map_or(&[][..], |report| &report.figures);
         header.extend(figures.iter().map(|figure| figure.name.as_str()));
         let number = |value: Option<f64>| value.map_or_else(String::new, |v| v.to_string());
         let rows = history.iter().map(|report| {
@@ -91,6 +92,7 @@ impl RunDirectory {
                 number(report.validation_loss),
             ];
             row.extend(report.figures.iter().map(|figure| number(figure.value)));
+            row.resize(header.len(), String::new());
             row
         });
         self.write_csv("history.csv", &header, rows)

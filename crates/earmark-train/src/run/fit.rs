@@ -18,7 +18,7 @@ use super::stages::{self, Chosen, Knowledge, StageClips, StageConfig, worst_clas
 use super::start::Start;
 use super::{figures, fingerprint};
 use crate::checkpoint::CheckpointFile;
-use crate::clips::{ClipSet, ResampledClips, TrainingClips, ValidationClips};
+use crate::clips::{ClipSet, TrainingClips, ValidationClips};
 use crate::loss::Loss;
 use crate::network::{Network, groups};
 use crate::observer::{EpochReport, Observer};
@@ -315,14 +315,20 @@ impl Fit<'_> {
             network.load(pretrained);
         }
         let clips = &division.training;
-        let mut views = vec![self.examples(clips.clone())];
-        for &speed in &self.config.model.probe_speeds {
-            views.push(Box::new(ResampledClips::new(
-                self.set,
-                clips.clone(),
-                speed,
-            )?));
-        }
+        let views: Vec<Box<dyn Examples + '_>> = match &self.embedded {
+            Some(_) => vec![self.examples(clips.clone())],
+            None => {
+                let speeds = self.config.model.probe_speeds.iter().copied().map(Some);
+                let view = |speed| -> Box<dyn Examples + '_> {
+                    Box::new(ValidationClips::at_one_speed(
+                        self.set,
+                        clips.clone(),
+                        speed,
+                    ))
+                };
+                std::iter::once(None).chain(speeds).map(view).collect()
+            }
+        };
         let share = 1.0 / views.len() as f32;
         let [mut embeddings, mut targets, mut clip_weights] = [const { Vec::new() }; 3];
         for examples in &views {

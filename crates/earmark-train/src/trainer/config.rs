@@ -47,6 +47,9 @@ pub struct TrainConfig {
     pub average: Option<AverageConfig>,
     /// Which weights the bundle gets.
     pub keep: Keep,
+    /// The validation clips judge every so many epochs, and the last, at least 1. What waits for their figures
+    /// (`keep`, `patience`, a plateau) counts the epochs that are judged.
+    pub judge_every: usize,
     /// Epochs without a better validation figure after which the run ends; none goes on to the end.
     pub patience: Option<usize>,
     /// Seeds everything that is random.
@@ -72,6 +75,7 @@ impl Default for TrainConfig {
             accumulate: 1,
             average: None,
             keep: Keep::Last,
+            judge_every: 1,
             patience: None,
             seed: 0,
         }
@@ -128,7 +132,7 @@ impl TrainConfig {
     /// [`Error::Config`] names the setting.
     pub fn check(&self) -> Result<()> {
         let positive = |x: f64| x > 0.0 && x.is_finite();
-        let rules: [(&str, String, bool, &str); 8] = [
+        let rules: [(&str, String, bool, &str); 9] = [
             (
                 "epochs",
                 self.epochs.to_string(),
@@ -145,6 +149,12 @@ impl TrainConfig {
                 "accumulate",
                 self.accumulate.to_string(),
                 self.accumulate >= 1,
+                "must be at least 1",
+            ),
+            (
+                "judge_every",
+                self.judge_every.to_string(),
+                self.judge_every >= 1,
                 "must be at least 1",
             ),
             (

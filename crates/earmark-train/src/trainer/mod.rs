@@ -30,7 +30,7 @@ use state::State;
 pub struct Material<'a> {
     /// The training clips.
     pub batches: &'a dyn Batches,
-    /// The clips that judge every epoch, if there are any.
+    /// The clips that judge the epochs, if there are any.
     pub examples: Option<&'a dyn Examples>,
     /// Turns the scores of the validation clips into figures; the first one counts for
     /// [`Keep::Best`], patience and plateaus.
@@ -163,7 +163,8 @@ impl<'a> Trainer<'a> {
             validation_loss: None,
             figures: Vec::new(),
         };
-        if let Some(examples) = self.material.examples {
+        let is_judged = done == self.config.epochs || done.is_multiple_of(self.config.judge_every);
+        if let Some(examples) = self.material.examples.filter(|_| is_judged) {
             observer.validating(examples.n_clips());
             let judged = self.averaged()?;
             let shown = without_guidance(&judged, self.material.batches.n_classes())?;

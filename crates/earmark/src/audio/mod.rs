@@ -40,6 +40,7 @@ mod planes;
 mod resample;
 mod riff;
 mod source;
+mod speed;
 mod stream;
 mod trim;
 pub mod wav;
@@ -52,6 +53,7 @@ pub use metadata::{RecordingMeta, StartSource, StartTime};
 pub use options::{Channels, Limits, OpenOptions, Truncated};
 pub use resample::{Resampler, resample};
 pub use source::{ReadSeek, Source};
+pub use speed::{PlaybackSpeed, check_speeds};
 pub use stream::{AudioBlock, AudioInfo, AudioStream};
 
 /// A mono recording in memory.

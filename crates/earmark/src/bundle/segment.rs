@@ -7,9 +7,13 @@
 //! clip shorter than one segment is a single segment as long as the clip. A segment shorter than
 //! `min_secs` is filled up to it by the [`Padding`] rule; nothing else is ever padded, except under
 //! [`LastSegment::Pad`].
+//!
+//! A clip may be heard at further speeds: played at each of them it is cut anew by the same rule, and
+//! all segments count towards the clip's score, by their durations in the recording.
 
 use serde::{Deserialize, Serialize};
 
+use crate::audio::{PlaybackSpeed, check_speeds};
 use crate::{Error, Result};
 
 /// The segments of a clip: their length, distance and edges.
@@ -32,6 +36,9 @@ pub struct SegmentConfig {
     /// How the scores of segments become the score of the clip.
     #[serde(default)]
     pub aggregation: Aggregation,
+    /// Speeds at which a clip is heard besides its own, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub speeds: Vec<PlaybackSpeed>,
 }
 
 /// What fills a segment that is too short.
@@ -101,6 +108,7 @@ impl SegmentConfig {
             padding: Padding::Zeros,
             last_segment: LastSegment::Keep,
             aggregation: Aggregation::Mean,
+            speeds: Vec::new(),
         }
     }
 
@@ -154,7 +162,8 @@ impl SegmentConfig {
             self.length_secs
         );
         check("hop_secs", self.hop_secs, self.length_secs, within.clone())?;
-        check("min_secs", self.min_secs, self.length_secs, within)
+        check("min_secs", self.min_secs, self.length_secs, within)?;
+        check_speeds("segment.speeds", &self.speeds)
     }
 
     /// The rule in samples at a rate in Hz.

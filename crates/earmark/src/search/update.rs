@@ -203,6 +203,7 @@ impl Update {
             jobs: options.jobs,
             timeline: true,
             stop: options.stop,
+            ..RunOptions::default()
         };
         tagger.run(sources.into_iter(), &run, |event| match event {
             RunEvent::Opened { .. } => {

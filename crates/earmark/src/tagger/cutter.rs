@@ -6,29 +6,36 @@
 
 use std::collections::VecDeque;
 
+use crate::audio::PlaybackSpeed;
 use crate::bundle::{Segment, Segmenter};
 
 /// The samples of one segment of one channel, padded as the rule says.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct CutSegment {
+    /// Its number in its channel, counted from 0.
+    pub(super) index: u64,
     /// The channel, counted from 0.
     pub(super) channel: usize,
-    /// Where it lies in the recording, in samples.
+    /// Where it lies in what was cut, in samples.
     pub(super) place: Segment,
+    /// The speed at which the recording was played, where it is not its own.
+    pub(super) speed: Option<PlaybackSpeed>,
     /// `place.padded_len` samples.
     pub(super) samples: Vec<f32>,
 }
 
-/// Cuts one recording.
+/// Cuts one recording, played at one speed.
 #[derive(Debug)]
 pub(super) struct Cutter {
     rule: Segmenter,
+    speed: Option<PlaybackSpeed>,
     /// What is kept of each channel: the samples from `kept_from` on.
     channels: Vec<Vec<f32>>,
     kept_from: u64,
     n_samples: u64,
     n_full: u64,
     n_positions: usize,
+    n_cut: u64,
     ready: VecDeque<CutSegment>,
 }
 
@@ -42,7 +49,17 @@ impl Cutter {
             n_samples: 0,
             n_full: 0,
             n_positions,
+            n_cut: 0,
             ready: VecDeque::new(),
+            speed: None,
+        }
+    }
+
+    /// The same cutter for samples that are already played at another speed.
+    pub(super) fn at_speed(self, speed: PlaybackSpeed) -> Self {
+        Self {
+            speed: Some(speed),
+            ..self
         }
     }
 
@@ -90,11 +107,14 @@ impl Cutter {
             let mut samples = kept[from..from + place.len].to_vec();
             self.rule.pad(&mut samples, place.padded_len);
             self.ready.push_back(CutSegment {
+                index: self.n_cut,
                 channel,
                 place,
+                speed: self.speed,
                 samples,
             });
         }
+        self.n_cut += 1;
     }
 
     /// Cuts the one segment of a short clip with the clip at another place in it.
@@ -110,11 +130,14 @@ impl Cutter {
             self.rule.pad(&mut samples, place.padded_len);
             samples.rotate_right(shift);
             self.ready.push_back(CutSegment {
+                index: self.n_cut,
                 channel,
                 place,
+                speed: self.speed,
                 samples,
             });
         }
+        self.n_cut += 1;
     }
 
     /// Drops what neither the next full segment nor the last one, which reaches at most one length

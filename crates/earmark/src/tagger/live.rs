@@ -9,14 +9,14 @@ use super::{SegmentScores, Tagger};
 /// One live stream of mono samples, tagged on the thread that pushes them. Holds two segments at most,
 /// however long it lives.
 ///
-/// There is no last segment: what does not fill one when the sound stops is not tagged.
+/// There is no last segment: what does not fill one when the sound stops is not tagged. Sound is heard
+/// at its own speed only.
 pub struct Live<'t> {
     tagger: &'t Tagger,
     resampler: Option<Resampler>,
     /// One channel.
     resampled: Vec<Vec<f32>>,
     cutter: Cutter,
-    n_cut: u64,
 }
 
 impl Tagger {
@@ -47,7 +47,6 @@ impl Tagger {
             resampler,
             resampled: vec![Vec::new()],
             cutter: Cutter::new(self.rule.clone(), 1, 1),
-            n_cut: 0,
         })
     }
 }
@@ -77,8 +76,7 @@ impl Live<'_> {
         self.cutter.push(std::iter::once(samples));
         let mut segments = Vec::new();
         while let Some(cut) = self.cutter.pop() {
-            segments.push(self.tagger.score(&cut, self.n_cut)?);
-            self.n_cut += 1;
+            segments.push(self.tagger.score(&cut)?);
         }
         Ok(segments)
     }

@@ -35,7 +35,7 @@ mod testing;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use crate::audio::{Limits, OpenOptions, Source, Truncated};
+use crate::audio::{Limits, OpenOptions, PlaybackSpeed, Source, Truncated};
 use crate::bundle::{Bundle, Input, Metadata, SegmentConfig, Segmenter};
 use crate::dataset::Vocabulary;
 use crate::features::FrontEnd;
@@ -53,7 +53,7 @@ pub use run::{RunEvent, RunOptions};
 pub use select::{Selection, Tag};
 
 /// How a [`Tagger`] is made.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct TaggerOptions {
     /// What runs the network.
     pub runtime: RuntimeChoice,
@@ -73,6 +73,9 @@ pub struct TaggerOptions {
     /// many segments, each with the clip at another place: moved within its padding, or around in a
     /// circle where there is none. Scores and embeddings are aggregated over all of them.
     pub positions: Option<NonZeroUsize>,
+    /// Speeds at which a clip is heard besides its own, when they are not to be the bundle's. Scores
+    /// and embeddings of clips are aggregated over all speeds; timelines are of its own alone.
+    pub speeds: Option<Vec<PlaybackSpeed>>,
 }
 
 /// A network, its front end and its vocabulary, ready to tag.
@@ -139,7 +142,10 @@ impl Tagger {
             Input::Waveform(_) => None,
         };
         let n_positions = options.positions.map_or(1, NonZeroUsize::get);
-        let segment = positioned(windowed(&metadata.segment, options)?, n_positions)?;
+        let mut segment = positioned(windowed(&metadata.segment, options)?, n_positions)?;
+        if let Some(speeds) = &options.speeds {
+            segment.speeds.clone_from(speeds);
+        }
         let rule = segment.in_samples(metadata.sample_rate())?;
         let open = OpenOptions {
             sample_rate: Some(metadata.sample_rate()),
@@ -210,7 +216,7 @@ impl Tagger {
     /// # Errors
     /// [`Error::Sample`] for samples that are not finite, [`Error::ClipTooShort`], and
     /// [`Error::Runtime`] when the network fails or puts out something that is not finite.
-    fn score(&self, cut: &cutter::CutSegment, index: u64) -> Result<SegmentScores> {
+    fn score(&self, cut: &cutter::CutSegment) -> Result<SegmentScores> {
         let batch = match &self.front_end {
             Some(front_end) => Batch::features(front_end.compute(&cut.samples)?),
             None => Batch::waveform(cut.samples.clone()),
@@ -229,12 +235,13 @@ impl Tagger {
         }
         let mut scores = logits.clone();
         self.metadata.scores_in_place(&mut scores);
-        let rate = f64::from(self.sample_rate());
+        let factor = cut.speed.map_or(1.0, PlaybackSpeed::factor);
+        let secs = |samples: u64| samples as f64 * factor / f64::from(self.sample_rate());
         Ok(SegmentScores {
-            index,
+            index: cut.index,
             channel: cut.channel,
-            start_secs: cut.place.start as f64 / rate,
-            end_secs: (cut.place.start + cut.place.len as u64) as f64 / rate,
+            start_secs: secs(cut.place.start),
+            end_secs: secs(cut.place.start + cut.place.len as u64),
             logits,
             scores,
             embedding: output.embedding,
@@ -340,6 +347,41 @@ mod tests {
         let twice = short.tag(clip())?;
         assert_eq!((plain[0].n_segments, twice[0].n_segments), (1, 2));
         assert!((plain[0].scores[0] - twice[0].scores[0]).abs() < 1e-3);
+        Ok(())
+    }
+
+    #[test]
+    fn a_clip_is_heard_at_several_speeds() -> Result<()> {
+        let speed = PlaybackSpeed::new(2.0)?;
+        let levels = [(7, 0.0), (9, 0.5), (6, -0.75), (3, 0.25)];
+        let samples: Vec<f32> = levels
+            .iter()
+            .flat_map(|&(secs, level)| vec![level; secs * testing::RATE as usize])
+            .collect();
+        let mean = |samples: &[f32]| {
+            let sum: f64 = samples.iter().map(|&sample| f64::from(sample)).sum();
+            let sigmoid = 1.0 / (1.0 + (-sum / samples.len() as f64).exp());
+            sigmoid * samples.len() as f64
+        };
+        // Segments of 10 s; a sample that is played at twice the speed stands for two of the clip's.
+        let own: f64 = samples.chunks(10_000).map(mean).sum();
+        let played: f64 = speed.play(&samples)?.chunks(10_000).map(mean).sum();
+        let expected = (own + 2.0 * played) / 50_000.0;
+
+        let fast = tagger(&TaggerOptions {
+            speeds: Some(vec![speed]),
+            ..TaggerOptions::default()
+        });
+        let clip = fast.tag(testing::wav(&levels))?;
+        assert_eq!((clip[0].n_segments, clip[0].duration_secs), (5, 25.0));
+        let score = f64::from(clip[0].scores[0]);
+        assert!((score - expected).abs() < 1e-4, "{score}, {expected}");
+
+        let plain = tagger(&TaggerOptions::default());
+        let timeline = |tagger: &Tagger| -> Result<Vec<SegmentScores>> {
+            tagger.segments(testing::wav(&levels))?.collect()
+        };
+        assert_eq!(timeline(&fast)?, timeline(&plain)?);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! One recording on its way: opened, decoded block by block and cut.
 
-use crate::audio::{AudioBlock, AudioInfo, AudioStream, Source};
+use crate::audio::{AudioBlock, AudioInfo, AudioStream, PlaybackSpeed, Resampler, Source};
 use crate::bundle::Aggregation;
 use crate::{Error, Result};
 
@@ -20,11 +20,48 @@ pub struct RecordingInfo {
 /// Is handed every block that a recording gives.
 type Tap = Box<dyn FnMut(AudioBlock<'_>) + Send>;
 
-/// The decoding half: a stream that gives segments.
+/// A recording played at another speed, and cut.
+struct Replay {
+    player: Resampler,
+    /// What the player gave last, by channel.
+    played: Vec<Vec<f32>>,
+    cutter: Cutter,
+}
+
+impl Replay {
+    fn new(tagger: &Tagger, speed: PlaybackSpeed, n_channels: usize) -> Result<Self> {
+        let cutter = Cutter::new(tagger.rule.clone(), n_channels, tagger.n_positions);
+        Ok(Self {
+            player: speed.player(n_channels)?,
+            played: vec![Vec::new(); n_channels],
+            cutter: cutter.at_speed(speed),
+        })
+    }
+
+    fn push(&mut self, block: &[Vec<f32>]) {
+        self.player.process(block, &mut self.played);
+        self.cut();
+    }
+
+    fn end(&mut self) {
+        self.player.finish(&mut self.played);
+        self.cut();
+        self.cutter.end();
+    }
+
+    fn cut(&mut self) {
+        self.cutter.push(self.played.iter().map(Vec::as_slice));
+        self.played.iter_mut().for_each(Vec::clear);
+    }
+}
+
+/// The decoding half: a stream that gives segments, at each place those of the recording's own speed
+/// first.
 pub(super) struct Recording {
     name: String,
     stream: AudioStream,
     cutter: Cutter,
+    replays: Vec<Replay>,
     tap: Option<Tap>,
     ended: bool,
 }
@@ -33,11 +70,18 @@ impl Recording {
     pub(super) fn open(tagger: &Tagger, source: Source) -> Result<Self> {
         let name = source.name();
         let stream = AudioStream::open(source, &tagger.open)?;
-        let cutter = Cutter::new(tagger.rule.clone(), stream.n_channels(), tagger.n_positions);
+        let n_channels = stream.n_channels();
+        let replay = |speed: &PlaybackSpeed| Replay::new(tagger, *speed, n_channels);
         Ok(Self {
             name,
             stream,
-            cutter,
+            cutter: Cutter::new(tagger.rule.clone(), n_channels, tagger.n_positions),
+            replays: tagger
+                .segment
+                .speeds
+                .iter()
+                .map(replay)
+                .collect::<Result<_>>()?,
             tap: None,
             ended: false,
         })
@@ -63,7 +107,9 @@ impl Recording {
     /// The next segment; `None` after the last.
     pub(super) fn next_segment(&mut self) -> Result<Option<CutSegment>> {
         loop {
-            if let Some(segment) = self.cutter.pop() {
+            let mut cutters = std::iter::once(&mut self.cutter)
+                .chain(self.replays.iter_mut().map(|r| &mut r.cutter));
+            if let Some(segment) = cutters.find_map(Cutter::pop) {
                 return Ok(Some(segment));
             }
             if self.ended {
@@ -75,11 +121,19 @@ impl Recording {
                     if let Some(tap) = &mut self.tap {
                         tap(block);
                     }
-                    self.cutter.push((0..n_channels).map(|c| block.channel(c)));
+                    let planes = (0..n_channels).map(|c| block.channel(c));
+                    self.cutter.push(planes.clone());
+                    if !self.replays.is_empty() {
+                        let planes: Vec<Vec<f32>> = planes.map(<[f32]>::to_vec).collect();
+                        self.replays
+                            .iter_mut()
+                            .for_each(|replay| replay.push(&planes));
+                    }
                 }
                 None => {
                     self.ended = true;
                     self.cutter.end();
+                    self.replays.iter_mut().for_each(Replay::end);
                     if self.cutter.n_samples() == 0 {
                         return Err(Error::NoSamples {
                             name: self.name.clone(),
@@ -121,13 +175,12 @@ impl Collectors {
     }
 }
 
-/// The timeline of one recording: an iterator over [`SegmentScores`]. It ends after the first error.
+/// The timeline of one recording: an iterator over [`SegmentScores`], those of the recording at its
+/// own speed; other speeds only go into the clip's scores. It ends after the first error.
 pub struct Segments<'t> {
     tagger: &'t Tagger,
     recording: Recording,
     collectors: Collectors,
-    n_channels: u64,
-    n_cut: u64,
     /// The segment given last.
     last: Option<CutSegment>,
     failed: bool,
@@ -141,8 +194,6 @@ impl<'t> Segments<'t> {
             tagger,
             collectors: Collectors::new(n_channels, tagger.segment.aggregation),
             recording,
-            n_channels: n_channels as u64,
-            n_cut: 0,
             last: None,
             failed: false,
         })
@@ -188,17 +239,18 @@ impl<'t> Segments<'t> {
     }
 
     fn step(&mut self) -> Result<Option<SegmentScores>> {
-        let Some(cut) = self.recording.next_segment()? else {
-            return Ok(None);
-        };
-        let segment = self
-            .tagger
-            .score(&cut, self.n_cut / self.n_channels)
-            .map_err(|error| named(&self.recording.name, error))?;
-        self.n_cut += 1;
-        self.collectors.add(&segment);
-        self.last = Some(cut);
-        Ok(Some(segment))
+        while let Some(cut) = self.recording.next_segment()? {
+            let segment = self
+                .tagger
+                .score(&cut)
+                .map_err(|error| named(&self.recording.name, error))?;
+            self.collectors.add(&segment);
+            if cut.speed.is_none() {
+                self.last = Some(cut);
+                return Ok(Some(segment));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::audio::Source;
 use crate::{Error, Result};
 
 use super::recording::{Recording, RecordingInfo};
-use super::schedule::{Schedule, Task};
+use super::schedule::{Schedule, Scored, Task};
 use super::{ClipScores, SegmentScores, Tagger};
 
 /// How [`Tagger::run`] goes about it.
@@ -23,6 +23,9 @@ pub struct RunOptions<'a> {
     pub jobs: NonZeroUsize,
     /// Whether [`RunEvent::Segment`] is wanted.
     pub timeline: bool,
+    /// Whether the timeline also has the segments of the recording at other speeds than its own: all
+    /// that the clip's scores are made of.
+    pub every_speed: bool,
     /// When this becomes true, no new work is begun and [`Tagger::run`] returns after the events
     /// that are ready.
     pub stop: Option<&'a AtomicBool>,
@@ -34,6 +37,7 @@ impl Default for RunOptions<'_> {
         Self {
             jobs: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             timeline: false,
+            every_speed: false,
             stop: None,
         }
     }
@@ -94,7 +98,7 @@ impl Tagger {
         let aggregation = self.segment.aggregation;
         let pool = Pool {
             tagger: self,
-            schedule: Mutex::new(Schedule::new(sources, jobs, options.timeline, aggregation)),
+            schedule: Mutex::new(Schedule::new(sources, options, aggregation)),
             work: Condvar::new(),
             results: Condvar::new(),
             stop: options.stop,
@@ -153,10 +157,13 @@ impl<S: Iterator<Item = Source>> Pool<'_, S> {
                 Task::Score {
                     input,
                     ordinal,
-                    n_channels,
                     cut,
                 } => {
-                    let scored = self.tagger.score(&cut, ordinal / n_channels);
+                    let is_own_speed = cut.speed.is_none();
+                    let scored = self.tagger.score(&cut).map(|segment| Scored {
+                        segment,
+                        is_own_speed,
+                    });
                     drop(cut);
                     self.lock().scored(input, ordinal, scored);
                 }
@@ -258,13 +265,17 @@ mod tests {
     }
 
     fn events(jobs: usize, timeline: bool) -> Vec<String> {
+        events_of(&tagger(), jobs, timeline)
+    }
+
+    fn events_of(tagger: &Tagger, jobs: usize, timeline: bool) -> Vec<String> {
         let options = RunOptions {
             jobs: NonZeroUsize::new(jobs).unwrap(),
             timeline,
-            stop: None,
+            ..RunOptions::default()
         };
         let mut events = Vec::new();
-        tagger()
+        tagger
             .run(sources().into_iter(), &options, |event| {
                 events.push(format!("{event:?}"));
                 Ok::<(), ()>(())
@@ -291,6 +302,48 @@ mod tests {
                 assert_eq!(events(jobs, timeline), expected);
             }
         }
+    }
+
+    #[test]
+    fn a_timeline_is_of_a_recordings_own_speed_unless_all_are_wanted() -> Result<()> {
+        let options = TaggerOptions {
+            window_secs: Some(1.0),
+            speeds: Some(vec!["0.5".parse()?, "1.6".parse()?]),
+            ..TaggerOptions::default()
+        };
+        let runtime = Box::new(LevelRuntime);
+        let several = Tagger::with_runtime(testing::metadata(), runtime, &options)?;
+        let segments = |events: Vec<String>| -> Vec<String> {
+            let is_segment = |event: &String| event.starts_with("Segment");
+            events.into_iter().filter(is_segment).collect()
+        };
+        let own = segments(events(1, true));
+        for jobs in [1, 3] {
+            assert_eq!(segments(events_of(&several, jobs, true)), own);
+            assert_eq!(segments(events_of(&several, jobs, false)), own[..0]);
+        }
+        let source = || testing::wav(&[(4, 0.5), (4, -0.5)]);
+        let run = RunOptions {
+            timeline: true,
+            every_speed: true,
+            ..RunOptions::default()
+        };
+        let (mut heard, mut duration) = (Vec::new(), 0.0);
+        several
+            .run(std::iter::once(source()), &run, |event| {
+                match event {
+                    RunEvent::Segment { segment, .. } => heard.push(segment),
+                    RunEvent::Finished { clips, .. } => duration = clips[0].duration_secs,
+                    _ => {}
+                }
+                Ok::<(), ()>(())
+            })
+            .unwrap();
+        // 8 s at its own speed, 16 and 5 of what is played, each covering the recording once.
+        assert_eq!((heard.len(), duration), (8 + 16 + 5, 8.0));
+        let covered: f64 = heard.iter().map(|s| s.end_secs - s.start_secs).sum();
+        assert!((covered - 3.0 * 8.0).abs() < 1e-9, "{covered}");
+        Ok(())
     }
 
     #[test]

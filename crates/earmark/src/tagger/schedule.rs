@@ -22,7 +22,7 @@ use crate::{Error, Result};
 
 use super::cutter::CutSegment;
 use super::recording::{Collectors, Recording, RecordingInfo, named};
-use super::{RunEvent, SegmentScores, Tagger};
+use super::{RunEvent, RunOptions, SegmentScores, Tagger};
 
 /// The most segments of one recording between cutting and output.
 const MAX_WAITING_OF_ONE: u64 = 256;
@@ -47,7 +47,6 @@ pub(super) enum Task {
         input: usize,
         /// The segment's number over all channels of the recording.
         ordinal: u64,
-        n_channels: u64,
         cut: CutSegment,
     },
     /// Nothing now.
@@ -56,11 +55,26 @@ pub(super) enum Task {
     Quit,
 }
 
+/// A segment's scores.
+pub(super) struct Scored {
+    pub(super) segment: SegmentScores,
+    /// Whether the recording was played at its own speed.
+    pub(super) is_own_speed: bool,
+}
+
+/// Which segments are told.
+#[derive(Clone, Copy)]
+enum Told {
+    None,
+    OwnSpeed,
+    All,
+}
+
 /// The state of a run.
 pub(super) struct Schedule<S> {
     sources: Option<S>,
     jobs: usize,
-    timeline: bool,
+    told: Told,
     aggregation: Aggregation,
     /// The recordings between opening and output, in the order of the sources.
     slots: VecDeque<Slot>,
@@ -96,24 +110,28 @@ struct Slot {
     /// Until it is told.
     info: Option<Box<RecordingInfo>>,
     collectors: Option<Collectors>,
-    n_channels: u64,
     n_cut: u64,
     /// Segments that went to the collectors, in order.
     n_collected: u64,
     /// Segments that wait no longer.
     n_released: u64,
-    scored: BTreeMap<u64, SegmentScores>,
+    scored: BTreeMap<u64, Scored>,
     timeline: VecDeque<SegmentScores>,
     /// The number of segments before the end, and what the end is.
     end: Option<(u64, End)>,
 }
 
 impl<S: Iterator<Item = Source>> Schedule<S> {
-    pub(super) fn new(sources: S, jobs: usize, timeline: bool, aggregation: Aggregation) -> Self {
+    pub(super) fn new(sources: S, options: &RunOptions<'_>, aggregation: Aggregation) -> Self {
+        let jobs = options.jobs.get();
         Self {
             sources: Some(sources),
             jobs,
-            timeline,
+            told: match (options.timeline, options.every_speed) {
+                (false, _) => Told::None,
+                (true, false) => Told::OwnSpeed,
+                (true, true) => Told::All,
+            },
             aggregation,
             slots: VecDeque::new(),
             first: 0,
@@ -196,7 +214,6 @@ impl<S: Iterator<Item = Source>> Schedule<S> {
             Ok(recording) => {
                 let info = recording.info();
                 slot.name = recording.name().to_owned();
-                slot.n_channels = info.n_channels as u64;
                 slot.collectors = Some(Collectors::new(info.n_channels, aggregation));
                 slot.info = Some(Box::new(info));
                 slot.decoder = Decoder::Idle(recording);
@@ -224,7 +241,6 @@ impl<S: Iterator<Item = Source>> Schedule<S> {
                 let task = Task::Score {
                     input,
                     ordinal: slot.n_cut,
-                    n_channels: slot.n_channels,
                     cut,
                 };
                 slot.n_cut += 1;
@@ -248,12 +264,12 @@ impl<S: Iterator<Item = Source>> Schedule<S> {
     }
 
     /// The segment is scored, or cannot be.
-    pub(super) fn scored(&mut self, input: usize, ordinal: u64, scored: Result<SegmentScores>) {
-        let timeline = self.timeline;
+    pub(super) fn scored(&mut self, input: usize, ordinal: u64, scored: Result<Scored>) {
+        let told = self.told;
         let Some(slot) = self.slot(input) else { return };
         match scored {
-            Ok(segment) => {
-                slot.scored.insert(ordinal, segment);
+            Ok(scored) => {
+                slot.scored.insert(ordinal, scored);
             }
             Err(error) => {
                 // A worker that is decoding finds the end when it comes back.
@@ -263,7 +279,7 @@ impl<S: Iterator<Item = Source>> Schedule<S> {
                 slot.fail(ordinal, named(&slot.name, error));
             }
         }
-        let released = slot.collect(timeline);
+        let released = slot.collect(told);
         self.n_waiting -= released;
     }
 
@@ -327,7 +343,6 @@ impl Slot {
             decoder: Decoder::Busy,
             info: None,
             collectors: None,
-            n_channels: 1,
             n_cut: 0,
             n_collected: 0,
             n_released: 0,
@@ -347,20 +362,25 @@ impl Slot {
     }
 
     /// Gives the scores whose turn it is to the collectors; returns how many wait no longer.
-    fn collect(&mut self, timeline: bool) -> u64 {
+    fn collect(&mut self, told: Told) -> u64 {
         let Some(collectors) = &mut self.collectors else {
             return 0;
         };
         let end = self.end.as_ref().map_or(u64::MAX, |(n, _)| *n);
         let mut released = 0;
         while self.n_collected < end {
-            let Some(segment) = self.scored.remove(&self.n_collected) else {
+            let Some(scored) = self.scored.remove(&self.n_collected) else {
                 break;
             };
-            collectors.add(&segment);
+            collectors.add(&scored.segment);
             self.n_collected += 1;
-            if timeline {
-                self.timeline.push_back(segment);
+            let is_told = match told {
+                Told::None => false,
+                Told::OwnSpeed => scored.is_own_speed,
+                Told::All => true,
+            };
+            if is_told {
+                self.timeline.push_back(scored.segment);
             } else {
                 released += 1;
             }

@@ -134,8 +134,13 @@ fn segments(metadata: &Metadata) -> String {
         Aggregation::Max => "highest score",
         Aggregation::MeanLogit => "mean of the logits",
     };
+    let speeds: Vec<String> = segment.speeds.iter().map(ToString::to_string).collect();
+    let speeds = match speeds.as_slice() {
+        [] => String::new(),
+        speeds => format!("; heard at speed 1 and at {}", speeds.join(", ")),
+    };
     format!(
-        "{} s every {} s; below {} s filled with {padding}; what is left {last}; clip: {aggregation}",
+        "{} s every {} s; below {} s filled with {padding}; what is left {last}; clip: {aggregation}{speeds}",
         segment.length_secs, segment.hop_secs, segment.min_secs
     )
 }

@@ -38,6 +38,7 @@ pub(super) fn listen(
     let options = RunOptions {
         jobs,
         timeline: keep_segments,
+        every_speed: keep_segments,
         stop: Some(stop),
     };
     let mut heard = Heard {

@@ -237,6 +237,7 @@ impl Judge<'_> {
             jobs: args.jobs(),
             timeline: true,
             stop: Some(stop),
+            ..RunOptions::default()
         };
         let annotated = self.annotated;
         let sources = annotated

@@ -57,8 +57,8 @@ impl Hearing<'_> {
         let stop = interrupt::stop_flag()?;
         let options = RunOptions {
             jobs: self.jobs,
-            timeline: false,
             stop: Some(stop),
+            ..RunOptions::default()
         };
         self.printer.start_progress(clips.len() as u64, &self.what);
         let mut n_done = clips.len() - todo.len();

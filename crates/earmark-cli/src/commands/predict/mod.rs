@@ -11,8 +11,10 @@ mod models;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
+use earmark::audio::PlaybackSpeed;
 use earmark::ensemble::{self, Mean, ScoreTable, Weights};
 use earmark::runtime::RuntimeChoice;
 use earmark::tagger::{RunOptions, Tagger, TaggerOptions};
@@ -62,6 +64,11 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "N", default_value = "1")]
     tta: NonZeroUsize,
 
+    /// Speeds at which every clip is heard besides its own, pitch and tempo together, such as
+    /// `0.89,1.12`; `1` is its own alone [default: as the model says].
+    #[arg(long, value_name = "SPEED,...", value_delimiter = ',')]
+    speeds: Option<Vec<SpeedArg>>,
+
     /// How the scores of several models become one.
     #[arg(long, value_enum, default_value_t)]
     mean: MeanArg,
@@ -85,6 +92,21 @@ pub(crate) struct PredictArgs {
     /// What runs the networks: ONNX Runtime where its library is found, or the built-in one.
     #[arg(long, value_enum, default_value_t)]
     runtime: RuntimeArg,
+}
+
+/// A speed on the command line; none is a clip's own.
+#[derive(Debug, Clone, Copy)]
+struct SpeedArg(Option<PlaybackSpeed>);
+
+impl FromStr for SpeedArg {
+    type Err = earmark::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim().parse() {
+            Ok(1.0) => Ok(Self(None)),
+            _ => text.parse().map(Some).map(Self),
+        }
+    }
 }
 
 /// A mean on the command line.
@@ -182,6 +204,10 @@ fn tagger_options(args: &PredictArgs) -> TaggerOptions {
             RuntimeArg::Onnxruntime => RuntimeChoice::Onnxruntime,
         },
         positions: Some(args.tta),
+        speeds: args
+            .speeds
+            .as_ref()
+            .map(|speeds| speeds.iter().filter_map(|speed| speed.0).collect()),
         ..TaggerOptions::default()
     }
 }
@@ -196,6 +222,7 @@ fn settings(args: &PredictArgs, bundle: &earmark::bundle::Bundle, tagger: &Tagge
         ),
         ("runtime", json!(tagger.runtime_name())),
         ("tta", json!(args.tta)),
+        ("speeds", json!(tagger.segment().speeds)),
     ];
     pairs
         .into_iter()
