@@ -139,6 +139,7 @@ fn metadata() -> Metadata {
         padding: Padding::Repeat,
         last_segment: LastSegment::Shift,
         aggregation: Aggregation::Max,
+        speeds: Vec::new(),
     };
     let provenance = Provenance {
         origin: Origin::Trained,

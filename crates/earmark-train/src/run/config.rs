@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use earmark::audio::{PlaybackSpeed, check_speeds};
 use earmark::augment::AugmentConfig;
-use earmark::bundle::{Card, SegmentConfig};
+use earmark::bundle::Card;
 use earmark::dataset::Layout;
 use earmark::features::FrontEndConfig;
 use earmark::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use super::segment::SegmentSettings;
 use super::stages::StageConfig;
 use crate::noisy::NoisyConfig;
 use crate::probe::Layers;
@@ -60,9 +61,9 @@ pub struct DataConfig {
     pub n_folds: usize,
     /// What the run is judged on.
     pub validate: Validate,
-    /// How clips are cut into segments; left out, as in the bundle to start from, as the network or
-    /// front end demands, or 5 s.
-    pub segment: Option<SegmentConfig>,
+    /// How clips are cut into segments; what is left out is as in the bundle to start from, as the
+    /// network or front end demands, or 5 s.
+    pub segment: SegmentSettings,
     /// So many clips of noise and hum made by code are trained as negatives; 0 for none.
     pub generated_noise: usize,
     /// How much a clip counts whose labels nobody checked, at least 0.
@@ -84,7 +85,7 @@ impl Default for DataConfig {
             folds: FoldRule::Auto,
             n_folds: 5,
             validate: Validate::First,
-            segment: None,
+            segment: SegmentSettings::default(),
             generated_noise: 0,
             noisy_weight: 1.0,
             balance_classes: false,
@@ -277,10 +278,7 @@ impl RunConfig {
                 expected: "must be at least 0".to_owned(),
             });
         }
-        self.data
-            .segment
-            .as_ref()
-            .map_or(Ok(()), SegmentConfig::check)
+        Ok(())
     }
 }
 

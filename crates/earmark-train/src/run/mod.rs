@@ -11,6 +11,7 @@ mod frozen;
 mod noise;
 mod recipes;
 mod record;
+mod segment;
 mod sounds;
 mod stages;
 mod start;

@@ -55,11 +55,7 @@ impl Start {
         let weights = onnx::read_weights(bundle.file(), &model, architecture)?;
         Ok(Self {
             front_end: front_end.clone(),
-            segment: config
-                .data
-                .segment
-                .clone()
-                .unwrap_or_else(|| metadata.segment.clone()),
+            segment: config.data.segment.over(metadata.segment.clone())?,
             pretrained: Some((architecture.clone(), weights)),
             source: Some(source_file(path, bundle.bytes())),
             frozen: None,
@@ -69,14 +65,14 @@ impl Start {
 
     /// Another program's graph, which stays as it is.
     fn frozen(config: &RunConfig, path: &Path, bundle: Bundle) -> Result<Self> {
-        let segment = config.data.segment.clone();
         let source = source_file(path, bundle.bytes());
         let frozen = Frozen::new(bundle, config)?;
         let front_end = frozen.front_end();
         check_features(config, &front_end, frozen.bundle.file())?;
+        let usual = frozen.bundle.metadata().segment.clone();
         Ok(Self {
             front_end,
-            segment: segment.unwrap_or_else(|| frozen.bundle.metadata().segment.clone()),
+            segment: config.data.segment.over(usual)?,
             pretrained: None,
             source: Some(source),
             frozen: Some(frozen),
@@ -110,14 +106,16 @@ impl Start {
             Some(front_end) => front_end.clone(),
             None => usual_front_end(name)?,
         };
-        let segment = match &config.data.segment {
-            Some(segment) => segment.clone(),
-            None => {
+        let settings = &config.data.segment;
+        let usual = match settings.has_all_lengths() {
+            true => SegmentConfig::efficient_at(),
+            false => {
                 let front_end = FrontEnd::new(&front_end)?;
                 // How many classes there are makes no difference to the input.
                 usual_segment(&named(name, &front_end, 2)?, &front_end)?
             }
         };
+        let segment = settings.over(usual)?;
         Ok(Self {
             front_end,
             segment,

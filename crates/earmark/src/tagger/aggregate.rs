@@ -11,7 +11,7 @@ pub struct ClipScores {
     pub channel: usize,
     /// The clip's length in seconds, without padding.
     pub duration_secs: f64,
-    /// The number of segments.
+    /// The number of segments, at all speeds.
     pub n_segments: u64,
     /// The scores by class, in [0, 1], as the bundle's [`Aggregation`] says.
     pub scores: Vec<f32>,

@@ -9,7 +9,8 @@
 //!
 //! A [`Tagger`] is opened from a [`Bundle`] and shared by threads. Each segment's features are
 //! computed from its own samples, as a clip of its own, because that is what the network was trained
-//! on: the frames at its edges see padding, not its neighbours.
+//! on: the frames at its edges see padding, not its neighbours. Where the bundle asks for it, the
+//! recording is also played at other speeds and cut anew, for the clip's scores alone.
 //!
 //! * [`Tagger::tag`] gives a recording's scores, [`Tagger::segments`] its timeline, on this thread.
 //! * [`Tagger::run`] does many recordings on many threads, one file per core, and spreads the
