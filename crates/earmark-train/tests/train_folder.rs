@@ -148,6 +148,16 @@ fn write_challenge(folder: &Path) -> std::io::Result<()> {
     std::fs::write(folder.join("train.csv"), table)
 }
 
+/// Keeps what it is told.
+#[derive(Default)]
+struct Notices(Vec<String>);
+
+impl Observer for Notices {
+    fn notice(&mut self, text: &str) {
+        self.0.push(text.to_owned());
+    }
+}
+
 const STAGES: &str = "[[stages]]\nclips = { kind = 'curated' }\ntrain = { epochs = 1 }\n\
     [[stages]]\nclips = { kind = 'agreed', threshold = 0.0, max_per_class = 1 }\nrounds = 2\n\
     train = { epochs = 1, learning_rate = 1e-4 }\n\
@@ -160,8 +170,14 @@ fn stages_follow_each_other_and_an_interrupted_run_ends_the_same()
     let sounds = folder.path().join("challenge");
     write_challenge(&sounds)?;
     let config = config(&sounds, STAGES);
-    let unbroken = train(folder.path(), &config, &mut Silent);
+    let mut notices = Notices::default();
+    let unbroken = train(folder.path(), &config, &mut notices);
     assert!(unbroken.is_complete);
+    let announced = notices
+        .0
+        .iter()
+        .any(|n| n.contains("from scratch, 4 epochs, on"));
+    assert!(announced, "{:?}", notices.0);
     let history = std::fs::read_to_string(unbroken.directory.path().join("history.csv"))?;
     // A header, and one epoch of each of four trainings.
     let epochs: Vec<&str> = history

@@ -76,11 +76,12 @@ impl<'a> Fit<'a> {
             Some(source) => format!("from {}", source.file),
             None => "from scratch".to_owned(),
         };
+        let n_epochs = self.n_epochs()?;
         let what = match train.scope {
-            Scope::All => format!("{} epochs", train.epochs),
-            Scope::Head => format!("the head only, {} epochs", train.epochs),
+            Scope::All => format!("{n_epochs} epochs"),
+            Scope::Head => format!("the head only, {n_epochs} epochs"),
             Scope::Probe => "a linear probe on its embedding".to_owned(),
-            Scope::ProbeThenAll => format!("a linear probe, then {} epochs", train.epochs),
+            Scope::ProbeThenAll => format!("a linear probe, then {n_epochs} epochs"),
         };
         let clips = match divisions {
             [one] => format!(
@@ -103,6 +104,18 @@ impl<'a> Fit<'a> {
             self.architecture.name,
             n_parameters.div_ceil(1000),
         ))
+    }
+
+    /// The epochs of all stages and rounds together.
+    fn n_epochs(&self) -> Result<usize> {
+        let train = &self.config.train;
+        if self.config.stages.is_empty() {
+            return Ok(train.epochs);
+        }
+        let stages = self.config.stages.iter().enumerate();
+        stages
+            .map(|(index, stage)| Ok(stage.rounds() * stage.settings(index, train)?.epochs))
+            .sum()
     }
 
     /// Which of several runs begins.
