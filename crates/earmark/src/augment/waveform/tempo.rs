@@ -91,7 +91,7 @@ impl TimeStretch {
 
 /// Plays the clip faster and higher, or slower and lower, as a tape does. The length changes.
 ///
-/// It costs a tenth of pitch shifting and leaves no traces but a narrower or wider spectrum.
+/// It costs half of pitch shifting and leaves no traces but a narrower or wider spectrum.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Speed {
