@@ -462,15 +462,8 @@ impl Batches for TrainingClips<'_> {
 pub struct ValidationClips<'a> {
     set: &'a ClipSet<'a>,
     clips: Vec<usize>,
-    speeds: Speeds<'a>,
-}
-
-/// How fast clips are played.
-enum Speeds<'a> {
-    Own,
-    One(PlaybackSpeed),
-    /// Their own and these.
-    OwnAnd(&'a [PlaybackSpeed]),
+    /// How fast clips are played, one after the other; `None` is their own speed.
+    speeds: Vec<Option<PlaybackSpeed>>,
 }
 
 impl<'a> ValidationClips<'a> {
@@ -479,7 +472,9 @@ impl<'a> ValidationClips<'a> {
         Self {
             set,
             clips,
-            speeds: Speeds::OwnAnd(&set.speeds),
+            speeds: std::iter::once(None)
+                .chain(set.speeds.iter().copied().map(Some))
+                .collect(),
         }
     }
 
@@ -492,7 +487,7 @@ impl<'a> ValidationClips<'a> {
         Self {
             set,
             clips,
-            speeds: speed.map_or(Speeds::Own, Speeds::One),
+            speeds: vec![speed],
         }
     }
 
@@ -545,17 +540,14 @@ impl Examples for ValidationClips<'_> {
 
     fn segments(&self, clip: usize) -> Result<Vec<Cut>> {
         let (set, clip) = (self.set, self.clips[clip]);
-        match self.speeds {
-            Speeds::Own => set.cuts(clip),
-            Speeds::One(speed) => set.played_cuts(clip, speed),
-            Speeds::OwnAnd(speeds) => {
-                let mut cuts = set.cuts(clip)?;
-                for &speed in speeds {
-                    cuts.extend(set.played_cuts(clip, speed)?);
-                }
-                Ok(cuts)
-            }
+        let mut cuts = Vec::new();
+        for speed in &self.speeds {
+            cuts.extend(match *speed {
+                None => set.cuts(clip)?,
+                Some(speed) => set.played_cuts(clip, speed)?,
+            });
         }
+        Ok(cuts)
     }
 
     fn aggregation(&self) -> Aggregation {
