@@ -50,27 +50,12 @@ pub(super) fn evaluate(scored: &Scored, is_single_label: bool) -> Result<Evaluat
         return Evaluation::single_label(scores, &labels, &options);
     }
     let targets: Vec<bool> = scored.targets.iter().map(|&t| t > 0.5).collect();
-    let evaluation = Evaluation::multi_label(
+    Evaluation::multi_label(
         Scores::new(&scored.scores, scored.n_classes)?,
         Targets::new(&targets, scored.n_classes)?,
         &vec![THRESHOLD; scored.n_classes],
         &options,
-    )?;
-    let n_labels = |row: &[bool]| row.iter().filter(|&&target| target).count();
-    if targets
-        .chunks(scored.n_classes)
-        .any(|row| n_labels(row) != 1)
-    {
-        return Ok(evaluation);
-    }
-    // Independent outputs, but the clips rank their labels all the same.
-    let ranked = evaluate(scored, true)?;
-    Ok(Evaluation {
-        accuracy: ranked.accuracy,
-        top_3_error: ranked.top_3_error,
-        map_at_3: ranked.map_at_3,
-        ..evaluation
-    })
+    )
 }
 
 /// The scores and labels of the clips that have a label; negatives have no rank to judge.
@@ -84,33 +69,4 @@ fn single_labelled(scored: &Scored) -> (Vec<f32>, Vec<usize>) {
         }
     }
     (scores, labels)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn scored(targets: &[f32]) -> Scored {
-        Scored {
-            scores: vec![0.9, 0.1, 0.2, 0.3, 0.8, 0.7, 0.4, 0.6, 0.5],
-            logits: vec![0.0; 9],
-            targets: targets.to_vec(),
-            n_classes: 3,
-            mean_loss: 0.0,
-        }
-    }
-
-    #[test]
-    fn independent_outputs_are_ranked_where_every_clip_has_one_label() -> Result<()> {
-        let one_each = scored(&[1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
-        let estimate = |interval: Option<eval::Interval>| interval.map(|i| i.estimate);
-        let evaluation = evaluate(&one_each, false)?;
-        // Ranks 1, 2 and 1.
-        assert_eq!(estimate(evaluation.accuracy), Some(2.0 / 3.0));
-        assert_eq!(estimate(evaluation.map_at_3), Some(2.5 / 3.0));
-        assert!(evaluation.lwlrap.is_some());
-        let two = scored(&[1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
-        assert_eq!(evaluate(&two, false)?.accuracy, None);
-        Ok(())
-    }
 }

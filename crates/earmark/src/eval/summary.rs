@@ -105,24 +105,17 @@ impl Evaluation {
             true => calibration::top_class_reliability(scores, labels, N_BINS)?,
             false => vec![],
         };
-        let ranks = ranking::label_ranks(scores, labels)?;
-        let over =
-            |clips: &[usize]| -> Vec<usize> { clips.iter().map(|clip| ranks[*clip]).collect() };
-        let n = labels.len();
-        Ok(Self {
-            accuracy: bootstrap(n, options, |clips| ranking::accuracy(&over(clips)))?,
-            top_3_error: bootstrap(n, options, |clips| ranking::top_k_error(&over(clips), 3))?,
-            map_at_3: bootstrap(n, options, |clips| {
-                ranking::mean_average_precision_at(&over(clips), 3)
-            })?,
+        Self {
             confusion: Some(confusion),
             ..Self::common(scores, targets, decisions, reliability, options)?
-        })
+        }
+        .ranked(scores, labels, options)
     }
 
     /// Judges clips with any number of labels, `targets` being `[clip, class]`.
     ///
-    /// `thresholds` holds one threshold per class.
+    /// `thresholds` holds one threshold per class. Where every clip has exactly one label, the figures of its
+    /// rank are told too: they ask nothing of the scores but their order.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] or [`crate::Error::NotFinite`] if the tables do not fit,
@@ -156,7 +149,32 @@ impl Evaluation {
             true => calibration::reliability(scores.values, targets.values, N_BINS)?,
             false => vec![],
         };
-        Self::common(scores, targets, decisions?, reliability, options)
+        let evaluation = Self::common(scores, targets, decisions?, reliability, options)?;
+        match one_label_each(targets) {
+            Some(labels) => evaluation.ranked(scores, &labels, options),
+            None => Ok(evaluation),
+        }
+    }
+
+    /// Adds the figures of the ranks of one label per clip.
+    fn ranked(
+        self,
+        scores: Scores<'_>,
+        labels: &[usize],
+        options: &BootstrapOptions<'_>,
+    ) -> Result<Self> {
+        let ranks = ranking::label_ranks(scores, labels)?;
+        let over =
+            |clips: &[usize]| -> Vec<usize> { clips.iter().map(|clip| ranks[*clip]).collect() };
+        let n = labels.len();
+        Ok(Self {
+            accuracy: bootstrap(n, options, |clips| ranking::accuracy(&over(clips)))?,
+            top_3_error: bootstrap(n, options, |clips| ranking::top_k_error(&over(clips), 3))?,
+            map_at_3: bootstrap(n, options, |clips| {
+                ranking::mean_average_precision_at(&over(clips), 3)
+            })?,
+            ..self
+        })
     }
 
     /// What both kinds of sets have.
@@ -222,6 +240,17 @@ fn in_unit_interval(scores: Scores<'_>) -> bool {
         .values
         .iter()
         .all(|score| (0.0..=1.0).contains(score))
+}
+
+/// The labels `[clip]` of clips that have one each.
+fn one_label_each(targets: Targets<'_>) -> Option<Vec<usize>> {
+    targets
+        .clips()
+        .map(|present| {
+            let mut labels = (0..present.len()).filter(|class| present[*class]);
+            labels.next().filter(|_| labels.next().is_none())
+        })
+        .collect()
 }
 
 fn class_result(
@@ -330,5 +359,29 @@ mod tests {
         assert_eq!(result.per_class[1].average_precision, None);
         assert_eq!(result.per_class[1].counts.false_positives, 1);
         assert_eq!(result.accuracy, None);
+    }
+
+    #[test]
+    fn independent_scores_are_ranked_where_every_clip_has_one_label() {
+        let scores = [0.9, 0.1, 0.2, 0.3, 0.8, 0.7, 0.4, 0.6, 0.5];
+        let judge = |targets: &[bool]| {
+            Evaluation::multi_label(
+                Scores::new(&scores, 3).unwrap(),
+                Targets::new(targets, 3).unwrap(),
+                &[0.5; 3],
+                &few(),
+            )
+            .unwrap()
+        };
+        let (yes, no) = (true, false);
+        let result = judge(&[yes, no, no, no, no, yes, no, yes, no]);
+        // Ranks 1, 2 and 1.
+        assert_eq!(result.accuracy.unwrap().estimate, 2.0 / 3.0);
+        assert_eq!(result.map_at_3.unwrap().estimate, 2.5 / 3.0);
+        assert_eq!(result.top_3_error.unwrap().estimate, 0.0);
+        let two_labels = judge(&[yes, yes, no, no, no, yes, no, yes, no]);
+        assert_eq!(two_labels.accuracy, None);
+        let no_label = judge(&[no, no, no, no, no, yes, no, yes, no]);
+        assert_eq!(no_label.map_at_3, None);
     }
 }
