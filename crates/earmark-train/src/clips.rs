@@ -131,6 +131,17 @@ impl<'a> ClipSet<'a> {
         Ok(features)
     }
 
+    /// Whether clips of these lengths, each padded for itself, have as many frames.
+    fn are_of_one_size(&self, shortest: usize, longest: usize) -> bool {
+        let frames = |n_samples: usize| {
+            let padded = self.segmenter.all(n_samples as u64).next();
+            let n_samples = padded.map_or(n_samples, |s| s.padded_len.max(n_samples));
+            self.front_end.n_frames(n_samples).ok()
+        };
+        let n_frames = frames(shortest);
+        shortest == longest || n_frames.is_some() && n_frames == frames(longest)
+    }
+
     /// The features of a segment's samples.
     fn cut(&self, mut samples: Vec<f32>, segment: &Segment) -> Result<Cut> {
         self.segmenter.pad(&mut samples, segment.padded_len);
@@ -307,7 +318,8 @@ impl<'a> TrainingClips<'a> {
             .map(|&clip| self.set.n_samples(clip))
             .min()
             .unwrap_or(0);
-        if self.leaves_waveforms_alone() && shortest == longest && longest <= length {
+        let fit = longest <= length && self.set.are_of_one_size(shortest, longest);
+        if fit && self.leaves_waveforms_alone() {
             return clips
                 .par_iter()
                 .map(|&clip| {
