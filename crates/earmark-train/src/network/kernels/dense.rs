@@ -12,10 +12,10 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
 use rayon::prelude::*;
 
-use super::{Map, Window, tensor};
+use super::{Map, Window, tensor, winograd};
 
 /// The values of a tile of columns: half of a second-level cache of a MiB.
-const TILE_LEN: usize = 1 << 17;
+pub(super) const TILE_LEN: usize = 1 << 17;
 
 /// Fewer places than this leave a matrix product too thin.
 const MIN_PLACES: usize = 256;
@@ -68,7 +68,7 @@ struct Source {
 
 impl Sizes {
     fn new(x: &Map, out_channel: usize, window: Window, groups: usize) -> Self {
-        Self {
+        let sizes = Self {
             window,
             groups,
             channel: x.channel,
@@ -77,6 +77,17 @@ impl Sizes {
             out_channel,
             out_band: window.n_places(x.band, 0),
             out_frame: window.n_places(x.frame, 1),
+        };
+        if (window.kernel, window.stride, window.padding) != ([1, 1], [1, 1], [0, 0]) {
+            return sizes;
+        }
+        // Every place by itself: a plane is as good as one long row.
+        Self {
+            band: 1,
+            frame: x.plane_len(),
+            out_band: 1,
+            out_frame: x.plane_len(),
+            ..sizes
         }
     }
 
@@ -104,9 +115,7 @@ impl Sizes {
 
     /// How many clips make a part.
     fn part(&self, batch: usize) -> usize {
-        let n_weights = self.out_channel * self.n_taps();
-        let n_parts = (MAX_GRADIENTS / n_weights).clamp(1, MAX_PARTS);
-        batch.div_ceil(n_parts)
+        clips_of_part(batch, self.out_channel * self.n_taps(), self.out_plane())
     }
 
     /// The output of some clips, cut into tiles.
@@ -228,23 +237,33 @@ fn n_places(strips: &[Strip]) -> usize {
     strips.iter().map(|strip| strip.len).sum()
 }
 
-/// A matrix whose storage is used again from tile to tile.
+/// How many clips of a batch make a part, where each part has so many sums of its own, to which so many places of
+/// each clip add: adding up the parts' sums must not take longer than making them.
+pub(super) fn clips_of_part(batch: usize, n_sums: usize, n_places: usize) -> usize {
+    let most = (MAX_GRADIENTS / n_sums).min(batch * n_places / MIN_PLACES);
+    batch.div_ceil(most.clamp(1, MAX_PARTS))
+}
+
+/// A tensor whose storage is used again from tile to tile.
 #[derive(Default)]
-struct Scratch(Option<FlexTensor>);
+pub(super) struct Scratch(Option<FlexTensor>);
 
 impl Scratch {
-    /// The matrix with these lengths; its values are whatever they were.
-    fn of(&mut self, shape: [usize; 2]) -> &mut FlexTensor {
-        let matrix = self.0.take();
-        let matrix = matrix.filter(|matrix| matrix.layout().shape().as_slice() == shape);
+    /// The tensor with these lengths; its values are whatever they were.
+    pub(super) fn of<const D: usize>(&mut self, shape: [usize; D]) -> &mut FlexTensor {
+        let kept = self.0.take();
+        let kept = kept.filter(|kept| kept.layout().shape().as_slice() == shape);
         self.0
-            .insert(matrix.unwrap_or_else(|| tensor(vec![0.0; shape[0] * shape[1]], shape)))
+            .insert(kept.unwrap_or_else(|| tensor(vec![0.0; shape.iter().product()], shape)))
     }
 }
 
 /// The convolution of a map with `[out channel, channel of a group, band, frame]` weights.
 pub(super) fn forward(x: &Map, weight: &FlexTensor, window: Window, groups: usize) -> FlexTensor {
     let out_channel = weight.layout().shape()[0];
+    if winograd::fits(window, groups, [x.channel, out_channel]) {
+        return winograd::forward(x, weight, window.padding);
+    }
     let sizes = Sizes::new(x, out_channel, window, groups);
     let weights = of_groups(&sizes, weight);
     let part = sizes.part(x.batch);
@@ -262,8 +281,8 @@ pub(super) fn forward(x: &Map, weight: &FlexTensor, window: Window, groups: usiz
                 }
             }
         });
-    let shape = [x.batch, out_channel, sizes.out_band, sizes.out_frame];
-    tensor(output, shape)
+    let [band, frame] = [window.n_places(x.band, 0), window.n_places(x.frame, 1)];
+    tensor(output, [x.batch, out_channel, band, frame])
 }
 
 /// The gradients with respect to the map and the weights, those that are asked for.
@@ -274,14 +293,20 @@ pub(super) fn backward(
     gradient: &Map,
     [for_x, for_weight]: [bool; 2],
 ) -> [Option<FlexTensor>; 2] {
+    if winograd::fits(window, groups, [x.channel, gradient.channel]) {
+        return [
+            for_x.then(|| winograd::input_gradient(x, weight, window.padding, gradient)),
+            for_weight.then(|| winograd::weight_gradient(x, window.padding, gradient)),
+        ];
+    }
     let sizes = Sizes::new(x, gradient.channel, window, groups);
     [
-        for_x.then(|| input_gradient(&sizes, weight, gradient)),
+        for_x.then(|| input_gradient(&sizes, x, weight, gradient)),
         for_weight.then(|| weight_gradient(&sizes, x, gradient)),
     ]
 }
 
-fn input_gradient(sizes: &Sizes, weight: &FlexTensor, gradient: &Map) -> FlexTensor {
+fn input_gradient(sizes: &Sizes, x: &Map, weight: &FlexTensor, gradient: &Map) -> FlexTensor {
     let weights = of_groups(sizes, weight);
     let part = sizes.part(gradient.batch);
     let mut input = vec![0.0f32; gradient.batch * sizes.clip_len()];
@@ -297,8 +322,7 @@ fn input_gradient(sizes: &Sizes, weight: &FlexTensor, gradient: &Map) -> FlexTen
                 }
             }
         });
-    let shape = [gradient.batch, sizes.channel, sizes.band, sizes.frame];
-    tensor(input, shape)
+    tensor(input, [x.batch, x.channel, x.band, x.frame])
 }
 
 fn weight_gradient(sizes: &Sizes, x: &Map, gradient: &Map) -> FlexTensor {
@@ -366,7 +390,7 @@ fn take(
     tile.clone()
 }
 
-fn add(sums: &mut [f32], values: &[f32]) {
+pub(super) fn add(sums: &mut [f32], values: &[f32]) {
     sums.iter_mut().zip(values).for_each(|(sum, x)| *sum += x);
 }
 
