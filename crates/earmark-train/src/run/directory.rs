@@ -6,11 +6,14 @@
 //! history.csv     one row per epoch                  scores.csv      one row per validation clip
 //! classes.csv     one row per class                  evaluation.json all figures
 //! model.onnx      the bundle                         checkpoint.safetensors
+//! .lock           held while a run writes here
 //! ```
 //!
 //! A run over all folds has a directory like this per fold, and the figures over all clips above.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use earmark::dataset::{Manifest, Vocabulary};
 use earmark::eval::Evaluation;
@@ -21,21 +24,35 @@ use crate::observer::EpochReport;
 use crate::trainer::Scored;
 use earmark::bundle::write_atomically;
 
-/// A run's folder on disk.
+/// A run's folder on disk, which no other run writes to meanwhile.
 #[derive(Debug, Clone)]
 pub struct RunDirectory {
     path: PathBuf,
+    /// Locked until the last clone is dropped; the file stays.
+    lock: Arc<File>,
 }
 
 impl RunDirectory {
     /// The folder, made if it is not there.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be made.
+    /// [`Error::Io`] if it cannot be made, or another run is writing to it. A file system that knows no locks
+    /// cannot tell.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         fs_err::create_dir_all(&path)?;
-        Ok(Self { path })
+        let mut options = fs_err::OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        let lock = options.open(path.join(".lock"))?.into_file();
+        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            let message = format!(
+                "{}: another run is writing to this directory, expected one that no other run uses",
+                path.display()
+            );
+            return Err(std::io::Error::other(message).into());
+        }
+        let lock = Arc::new(lock);
+        Ok(Self { path, lock })
     }
 
     /// Its path.
@@ -48,7 +65,10 @@ impl RunDirectory {
     /// # Errors
     /// [`Error::Io`] if it cannot be made.
     pub fn fold(&self, fold: usize) -> Result<Self> {
-        Self::create(self.path.join(format!("fold-{fold}")))
+        let path = self.path.join(format!("fold-{fold}"));
+        fs_err::create_dir_all(&path)?;
+        let lock = self.lock.clone();
+        Ok(Self { path, lock })
     }
 
     /// The bundle that the run ends in.
@@ -171,5 +191,24 @@ impl RunDirectory {
             .into_inner()
             .map_err(|error| Error::Io(error.into_error()))?;
         write_atomically(&self.path.join(name), &bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_runs_do_not_share_a_directory() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let first = RunDirectory::create(folder.path())?;
+        let fold = first.fold(0)?;
+        drop(first);
+        let refused = RunDirectory::create(folder.path()).map(|_| ());
+        let message = refused.expect_err("a fold is being trained").to_string();
+        assert!(message.contains("another run"), "{message}");
+        drop(fold);
+        RunDirectory::create(folder.path())?;
+        Ok(())
     }
 }

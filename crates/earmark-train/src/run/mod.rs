@@ -63,7 +63,7 @@ pub struct RunOptions {
 #[derive(Debug)]
 pub struct RunResult {
     /// The run directory.
-    pub directory: RunDirectory,
+    pub directory: PathBuf,
     /// The figures of all validation clips, if there are any.
     pub evaluation: Option<Evaluation>,
     /// The figures of the data set's own test clips, if it has any.
@@ -292,7 +292,7 @@ impl Gathered {
             None => None,
         };
         Ok(RunResult {
-            directory: self.directory,
+            directory: self.directory.path().to_owned(),
             evaluation,
             test: self.test,
             folds: self.folds,

@@ -63,7 +63,7 @@ pub(super) fn next_steps(result: &RunResult, config: &RunConfig, printer: &Print
     }
     printer.note(format!(
         "every figure is in {}",
-        quoted(&result.directory.path().join("evaluation.json"))
+        quoted(&result.directory.join("evaluation.json"))
     ));
     printer.note(match result.bundles.len() {
         1 => format!(

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use earmark::bundle::{Bundle, find_model};
 use earmark::dataset::{Manifest, Split};
+use earmark_train::run::RunDirectory;
 use earmark_train::{RunConfig, RunOptions};
 
 use super::TrainCommand;
@@ -142,18 +143,25 @@ impl TrainCommand {
 /// Advice for a run directory that holds another run.
 const RESTART: &str = "choose another directory with --output, or begin again with --restart";
 
-/// Removes the checkpoints of a run directory, so that the run begins again.
+/// Removes the checkpoints of a run directory that no run uses, so that the run begins again.
 fn forget(directory: &Path) -> anyhow::Result<()> {
-    let is_fold = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let directory = RunDirectory::create(directory)?;
+    let named = |path: &Path, belongs: fn(&str) -> bool| {
+        belongs(&path.file_name().unwrap_or_default().to_string_lossy())
+    };
+    let inside = |folder: &Path| {
+        let entries = fs_err::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path())
+    };
+    let is_fold = |name: &str| {
         name.strip_prefix("fold-")
             .is_some_and(|number| number.parse::<usize>().is_ok())
     };
-    let entries = fs_err::read_dir(directory).into_iter().flatten().flatten();
-    let folds = entries.map(|entry| entry.path()).filter(is_fold);
-    for folder in folds.chain([directory.to_owned()]) {
-        let checkpoint = folder.join("checkpoint.safetensors");
-        if checkpoint.is_file() {
+    let is_checkpoint =
+        |name: &str| name.starts_with("checkpoint") && name.ends_with(".safetensors");
+    let folds = inside(directory.path()).filter(|path| named(path, is_fold));
+    for folder in folds.chain([directory.path().to_owned()]) {
+        for checkpoint in inside(&folder).filter(|path| named(path, is_checkpoint)) {
             fs_err::remove_file(checkpoint)?;
         }
     }
