@@ -97,7 +97,7 @@ impl Tool {
             .is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains(self.version))
     }
 
-    /// Installs without optimisation: building is what takes the time, not running.
+    /// Installs without optimisation and what a debugger needs: building is what takes the time, not running.
     fn install(&self, folder: &Path) -> Result<()> {
         eprintln!(
             "==> installing {} {} into {}",
@@ -117,6 +117,7 @@ impl Tool {
             .args(["--version", self.version, "--root"])
             .arg(folder)
             .env("CARGO_TARGET_DIR", root().join("target/tools/build"))
+            .env("CARGO_PROFILE_DEV_DEBUG", "none")
             .status()
             .context("cargo does not start")?;
         if !status.success() {
