@@ -3,7 +3,8 @@
 //! Rows are drawn at random: the scan does the same work whatever they hold. All cores take part, as
 //! in `earmark search`.
 
-#[path = "../tests/support/levels.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../tests/integration/support/levels.rs"]
 mod levels;
 
 use std::num::NonZeroUsize;

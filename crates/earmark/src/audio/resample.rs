@@ -2,7 +2,7 @@
 //!
 //! The filter is rubato's synchronous FFT resampler: the spectrum of one block is multiplied by
 //! the transform of a windowed sinc (squared Blackman-Harris) and cut or extended to the other
-//! rate, which is exact overlap-add convolution. `tests/resample.rs` holds what follows:
+//! rate, which is exact overlap-add convolution. `tests/integration/resample.rs` holds what follows:
 //!
 //! * **length**: `n` samples at rate `a` become exactly `round(n · b / a)` samples at rate `b`;
 //! * **delay**: none, sample 0 stays at time 0; before and after the recording there is silence;

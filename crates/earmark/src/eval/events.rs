@@ -9,7 +9,7 @@
 //!
 //! # Source
 //! Mesaros, Heittola and Virtanen, "Metrics for polyphonic sound event detection", Applied Sciences 6,
-//! 2016. The figures equal those of `sed_eval` 0.2.1 (`tests/eval_references.rs`).
+//! 2016. The figures equal those of `sed_eval` 0.2.1 (`tests/integration/eval_references.rs`).
 
 use std::collections::{HashMap, VecDeque};
 
