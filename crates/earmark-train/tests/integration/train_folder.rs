@@ -7,26 +7,12 @@ use earmark::bundle::Bundle;
 use earmark_train::observer::{Observer, Silent, StepReport};
 use earmark_train::{DeviceChoice, RunConfig, RunOptions, RunResult, run};
 
-const SAMPLE_RATE: u32 = 32_000;
+use crate::common::tones::{self, SAMPLE_RATE};
 
-/// A 16-bit WAV of one second.
+/// One second of what a function of the time in seconds gives.
 fn write_wav(path: &Path, sample: impl Fn(f32) -> f32) {
-    let n_bytes = 2 * SAMPLE_RATE;
-    let mut bytes = b"RIFF".to_vec();
-    bytes.extend((36 + n_bytes).to_le_bytes());
-    bytes.extend(b"WAVEfmt ");
-    bytes.extend(16u32.to_le_bytes());
-    bytes.extend([1, 0, 1, 0]);
-    bytes.extend(SAMPLE_RATE.to_le_bytes());
-    bytes.extend((2 * SAMPLE_RATE).to_le_bytes());
-    bytes.extend([2, 0, 16, 0]);
-    bytes.extend(b"data");
-    bytes.extend(n_bytes.to_le_bytes());
-    for i in 0..SAMPLE_RATE {
-        let value = sample(i as f32 / SAMPLE_RATE as f32);
-        bytes.extend(((value * 32_000.0) as i16).to_le_bytes());
-    }
-    std::fs::write(path, bytes).expect("a writable folder");
+    let samples = (0..).map(|i| sample(i as f32 / SAMPLE_RATE as f32));
+    tones::write_wav(path, samples).expect("a writable folder");
 }
 
 /// Low and high tones, four of each, in a folder per class.
