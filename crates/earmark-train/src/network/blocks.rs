@@ -100,11 +100,7 @@ impl Network {
             && conv.stride == [1, 1]
             && conv.padding == [0, 0]
         {
-            return pointwise(
-                x,
-                weight.reshape([conv.out_channels, conv.in_channels]),
-                bias,
-            );
+            return self.pointwise(x, weight, bias);
         }
         let window = Window {
             kernel: conv.kernel,
@@ -131,7 +127,7 @@ impl Network {
         let bias = linear.bias.then(|| self.used(&linear.name, "bias", pass));
         let [batch, _, band, frame] = x.dims();
         if band * frame > 1 {
-            return pointwise(x, weight.reshape([rows, columns]), bias);
+            return self.pointwise(x, weight.reshape([rows, columns, 1, 1]), bias);
         }
         let product = vector(x).matmul(weight.reshape([rows, columns]).transpose());
         let sum = match bias {
@@ -139,6 +135,21 @@ impl Network {
             None => product,
         };
         sum.reshape([batch, rows, 1, 1])
+    }
+
+    /// A matrix over the channels of every place, `weight` is `[out, in, 1, 1]`. On other devices one matrix
+    /// product per clip: Burn's convolution would copy the map into another layout first.
+    fn pointwise(&self, x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
+        if self.is_cpu {
+            return add_bias(kernels::dense(x, weight, Window::PLACE, 1), bias);
+        }
+        let [batch, channel, band, frame] = x.dims();
+        let [rows, columns, _, _] = weight.dims();
+        let product = weight
+            .reshape([1, rows, columns])
+            .matmul(x.reshape([batch, channel, band * frame]))
+            .reshape([batch, rows, band, frame]);
+        add_bias(product, bias)
     }
 
     fn pool(&self, pool: &Pool, x: Tensor<4>) -> Tensor<4> {
@@ -216,18 +227,6 @@ impl Network {
         }
         x
     }
-}
-
-/// A matrix `[out, in]` over the channels of every place, as one matrix product per clip: Burn's
-/// convolution would copy the map into another layout first, and its gradients are slower still.
-fn pointwise(x: Tensor<4>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<4> {
-    let [batch, channel, band, frame] = x.dims();
-    let [rows, columns] = weight.dims();
-    let product = weight
-        .reshape([1, rows, columns])
-        .matmul(x.reshape([batch, channel, band * frame]))
-        .reshape([batch, rows, band, frame]);
-    add_bias(product, bias)
 }
 
 /// One number per channel on top.

@@ -7,12 +7,11 @@
 
 use std::ops::Range;
 
-use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::backend::ops::FloatTensorOps;
 use rayon::prelude::*;
 
-use super::{Map, Window, tensor, winograd};
+use super::product::{Matrix, Packed, Scratch, matrix, multiply, multiply_add, packed};
+use super::{Map, Window, pointwise, tensor, values, winograd};
 
 /// The values of a tile of columns: half of a second-level cache of a MiB.
 pub(super) const TILE_LEN: usize = 1 << 17;
@@ -78,7 +77,7 @@ impl Sizes {
             out_band: window.n_places(x.band, 0),
             out_frame: window.n_places(x.frame, 1),
         };
-        if (window.kernel, window.stride, window.padding) != ([1, 1], [1, 1], [0, 0]) {
+        if window != Window::PLACE {
             return sizes;
         }
         // Every place by itself: a plane is as good as one long row.
@@ -244,43 +243,41 @@ pub(super) fn clips_of_part(batch: usize, n_sums: usize, n_places: usize) -> usi
     batch.div_ceil(most.clamp(1, MAX_PARTS))
 }
 
-/// A tensor whose storage is used again from tile to tile.
-#[derive(Default)]
-pub(super) struct Scratch(Option<FlexTensor>);
-
-impl Scratch {
-    /// The tensor with these lengths; its values are whatever they were.
-    pub(super) fn of<const D: usize>(&mut self, shape: [usize; D]) -> &mut FlexTensor {
-        let kept = self.0.take();
-        let kept = kept.filter(|kept| kept.layout().shape().as_slice() == shape);
-        self.0
-            .insert(kept.unwrap_or_else(|| tensor(vec![0.0; shape.iter().product()], shape)))
-    }
-}
-
 /// The convolution of a map with `[out channel, channel of a group, band, frame]` weights.
 pub(super) fn forward(x: &Map, weight: &FlexTensor, window: Window, groups: usize) -> FlexTensor {
     let out_channel = weight.layout().shape()[0];
     if winograd::fits(window, groups, [x.channel, out_channel]) {
         return winograd::forward(x, weight, window.padding);
     }
+    if pointwise::fits(window, x.plane_len()) {
+        return pointwise::forward(x, weight, groups);
+    }
     let sizes = Sizes::new(x, out_channel, window, groups);
-    let weights = of_groups(&sizes, weight);
+    let weights = of_groups(&sizes, weight, packed);
     let part = sizes.part(x.batch);
     let mut output = vec![0.0f32; x.batch * sizes.out_clip()];
     output
         .par_chunks_mut(part * sizes.out_clip())
         .zip(x.values().par_chunks(part * sizes.clip_len()))
-        .for_each_init(Scratch::default, |scratch, (output, input)| {
-            for strips in sizes.tiles(output.len() / sizes.out_clip()) {
-                for (group, weight) in weights.iter().enumerate() {
-                    let columns = scratch.of([sizes.n_taps(), n_places(&strips)]);
-                    sizes.gather(input, group, &strips, columns.storage_mut());
-                    let product = Flex::float_matmul(weight.clone(), columns.clone());
-                    put(&sizes, product.storage(), group, &strips, output);
+        .for_each_init(
+            <[Scratch; 2]>::default,
+            |[columns, products], (output, input)| {
+                for strips in sizes.tiles(output.len() / sizes.out_clip()) {
+                    let n_places = n_places(&strips);
+                    let columns = columns.of(sizes.n_taps() * n_places);
+                    let products = products.of(sizes.out_group() * n_places);
+                    for (group, weight) in weights.iter().enumerate() {
+                        sizes.gather(input, group, &strips, columns);
+                        multiply(
+                            products,
+                            weight,
+                            matrix(columns, [sizes.n_taps(), n_places]),
+                        );
+                        put(&sizes, products, group, &strips, output);
+                    }
                 }
-            }
-        });
+            },
+        );
     let [band, frame] = [window.n_places(x.band, 0), window.n_places(x.frame, 1)];
     tensor(output, [x.batch, out_channel, band, frame])
 }
@@ -299,6 +296,12 @@ pub(super) fn backward(
             for_weight.then(|| winograd::weight_gradient(x, window.padding, gradient)),
         ];
     }
+    if pointwise::fits(window, x.plane_len()) {
+        return [
+            for_x.then(|| pointwise::input_gradient(weight, gradient, groups)),
+            for_weight.then(|| pointwise::weight_gradient(x, gradient, groups)),
+        ];
+    }
     let sizes = Sizes::new(x, gradient.channel, window, groups);
     [
         for_x.then(|| input_gradient(&sizes, x, weight, gradient)),
@@ -307,21 +310,31 @@ pub(super) fn backward(
 }
 
 fn input_gradient(sizes: &Sizes, x: &Map, weight: &FlexTensor, gradient: &Map) -> FlexTensor {
-    let weights = of_groups(sizes, weight);
+    let weights = of_groups(sizes, weight, |weight| packed(weight.transposed()));
     let part = sizes.part(gradient.batch);
     let mut input = vec![0.0f32; gradient.batch * sizes.clip_len()];
     input
         .par_chunks_mut(part * sizes.clip_len())
         .zip(gradient.values().par_chunks(part * sizes.out_clip()))
-        .for_each_init(Scratch::default, |scratch, (input, pull)| {
-            for strips in sizes.tiles(pull.len() / sizes.out_clip()) {
-                for (group, weight) in weights.iter().enumerate() {
-                    let pull = take(sizes, pull, group, &strips, scratch);
-                    let columns = Flex::float_matmul(weight.transpose(0, 1), pull);
-                    sizes.scatter(columns.storage(), group, &strips, input);
+        .for_each_init(
+            <[Scratch; 2]>::default,
+            |[columns, pulls], (input, pull)| {
+                for strips in sizes.tiles(pull.len() / sizes.out_clip()) {
+                    let n_places = n_places(&strips);
+                    let columns = columns.of(sizes.n_taps() * n_places);
+                    let pulls = pulls.of(sizes.out_group() * n_places);
+                    for (group, weight) in weights.iter().enumerate() {
+                        take(sizes, pull, group, &strips, pulls);
+                        multiply(
+                            columns,
+                            weight,
+                            matrix(pulls, [sizes.out_group(), n_places]),
+                        );
+                        sizes.scatter(columns, group, &strips, input);
+                    }
                 }
-            }
-        });
+            },
+        );
     tensor(input, [x.batch, x.channel, x.band, x.frame])
 }
 
@@ -348,12 +361,15 @@ fn weight_gradient_of(sizes: &Sizes, input: &[f32], pull: &[f32]) -> Vec<f32> {
     let mut sums = vec![0.0f32; sizes.out_channel * sizes.n_taps()];
     let group_len = sizes.out_group() * sizes.n_taps();
     for strips in sizes.tiles(pull.len() / sizes.out_clip()) {
+        let n_places = n_places(&strips);
+        let columns = columns.of(sizes.n_taps() * n_places);
+        let pulls = pulls.of(sizes.out_group() * n_places);
         for (group, sums) in sums.chunks_exact_mut(group_len).enumerate() {
-            let columns = columns.of([sizes.n_taps(), n_places(&strips)]);
-            sizes.gather(input, group, &strips, columns.storage_mut());
-            let pull = take(sizes, pull, group, &strips, &mut pulls);
-            let product = Flex::float_matmul(pull, columns.transpose(0, 1));
-            add(sums, product.storage());
+            sizes.gather(input, group, &strips, columns);
+            take(sizes, pull, group, &strips, pulls);
+            let columns = matrix(columns, [sizes.n_taps(), n_places]);
+            let pulls = matrix(pulls, [sizes.out_group(), n_places]);
+            multiply_add(sums, pulls, columns.transposed());
         }
     }
     sums
@@ -370,36 +386,30 @@ fn put(sizes: &Sizes, tile: &[f32], group: usize, strips: &[Strip], output: &mut
     }
 }
 
-/// The gradient of a group's output at a tile's places, `[out channel, place]`.
-fn take(
-    sizes: &Sizes,
-    pull: &[f32],
-    group: usize,
-    strips: &[Strip],
-    scratch: &mut Scratch,
-) -> FlexTensor {
-    let n_places = n_places(strips);
-    let tile = scratch.of([sizes.out_group(), n_places]);
-    for (channel, mut row) in tile.storage_mut().chunks_exact_mut(n_places).enumerate() {
+/// Copies the gradient of a group's output at a tile's places, `[out channel, place]`.
+fn take(sizes: &Sizes, pull: &[f32], group: usize, strips: &[Strip], tile: &mut [f32]) {
+    for (channel, mut row) in tile.chunks_exact_mut(n_places(strips)).enumerate() {
         for strip in strips {
             let values = row.split_off_mut(..strip.len).expect("one length");
             let place = sizes.place(strip, group * sizes.out_group() + channel);
             values.copy_from_slice(&pull[place]);
         }
     }
-    tile.clone()
 }
 
 pub(super) fn add(sums: &mut [f32], values: &[f32]) {
     sums.iter_mut().zip(values).for_each(|(sum, x)| *sum += x);
 }
 
-/// The weights of each group as a matrix `[out channel, channel * tap]`.
-fn of_groups(sizes: &Sizes, weight: &FlexTensor) -> Vec<FlexTensor> {
-    let shape = [sizes.out_channel, sizes.n_taps()];
-    let matrix = weight.to_contiguous().reshape(shape.into());
-    let n_rows = sizes.out_group();
-    (0..sizes.groups)
-        .map(|group| matrix.narrow(0, group * n_rows, n_rows))
+/// The weights of each group, a matrix `[out channel, channel * tap]`, laid out for products.
+fn of_groups(
+    sizes: &Sizes,
+    weight: &FlexTensor,
+    lay_out: impl Fn(Matrix<'_>) -> Packed,
+) -> Vec<Packed> {
+    let shape = [sizes.out_group(), sizes.n_taps()];
+    values(weight)
+        .chunks_exact(shape[0] * shape[1])
+        .map(|group| lay_out(matrix(group, shape)))
         .collect()
 }

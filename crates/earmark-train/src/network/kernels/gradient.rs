@@ -6,7 +6,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Flex};
+use burn::backend::{Autodiff, AutodiffBackend, Flex};
 use earmark::model::block::PoolKind;
 
 use super::normalise::{self, Affine, Curve};
@@ -186,6 +186,11 @@ impl<C: CheckpointStrategy> Kernels for Autodiff<Flex, C> {
             }
             OpsKind::UnTracked(prepared) => prepared.finish(states),
         }
+    }
+
+    fn statistics(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (x, _) = x.into_parts();
+        Self::from_inner(Flex::statistics(x))
     }
 
     fn normalise(

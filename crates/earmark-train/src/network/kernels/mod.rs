@@ -16,7 +16,9 @@ mod depthwise;
 mod gradient;
 mod gru;
 mod normalise;
+mod pointwise;
 mod pool;
+mod product;
 mod winograd;
 
 use std::ops::Range;
@@ -39,6 +41,14 @@ pub(super) struct Window {
 }
 
 impl Window {
+    /// Every place by itself.
+    pub(super) const PLACE: Self = Self {
+        kernel: [1, 1],
+        stride: [1, 1],
+        padding: [0, 0],
+        dilation: [1, 1],
+    };
+
     /// How many places the window has along a side of this length.
     fn n_places(&self, length: usize, axis: usize) -> usize {
         let reach = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
@@ -84,6 +94,9 @@ pub(super) trait Kernels: Backend {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
+    /// The mean and the biased variance of each channel, `[2, channel]`; no gradient goes through them.
+    fn statistics(x: FloatTensor<Self>) -> FloatTensor<Self>;
+
     /// `curve((x - mean) / sqrt(variance + eps) * weight + bias)`, where `statistics` is
     /// `[2, channel]`: the batch's mean and variance of each channel of `x` itself. Gradients go
     /// through both.
@@ -112,6 +125,10 @@ impl Kernels for Flex {
 
     fn gru(input: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
         gru::forward(&input, &gru::Unit::new(&weight, &bias))
+    }
+
+    fn statistics(x: FlexTensor) -> FlexTensor {
+        normalise::statistics(&Map::of(&x))
     }
 
     fn normalise(
@@ -179,11 +196,8 @@ pub(super) fn normalise(
     curve: Curve,
 ) -> Normalised {
     let [_, channel, _, _] = x.dims();
-    let device = x.device().without_autodiff();
-    let data = x.clone().without_autodiff().into_data();
-    let statistics = normalise::statistics(&data);
-    let statistics = TensorData::new(statistics, [2, channel]);
-    let statistics = Tensor::<2>::from_data(statistics, &device);
+    let plain = x.clone().without_autodiff().into_dispatch();
+    let statistics = Tensor::<2>::from_dispatch(<Dispatch as Kernels>::statistics(plain));
     let row = |i: usize| statistics.clone().narrow(0, i, 1).reshape([channel]);
     let (mean, variance) = (row(0), row(1));
     let output = Tensor::from_dispatch(<Dispatch as Kernels>::normalise(
@@ -331,7 +345,8 @@ mod tests {
     #[test]
     fn dense_equals_the_frameworks_convolution() {
         // Kernel, stride, padding, dilation, groups, [batch, channel in, channel out], [band, frame]: tiles that
-        // hold several clips, several rows and parts of a row; parts of several clips; windows wider than the map.
+        // hold several clips, several rows and parts of a row; parts of several clips; planes seen place by place;
+        // windows wider than the map.
         for (kernel, stride, padding, dilation, groups, [batch, channel, out], [band, frame]) in [
             ([3, 3], [1, 1], [1, 1], [1, 1], 1, [3, 5, 7], [6, 9]),
             ([3, 3], [2, 2], [1, 1], [1, 1], 1, [2, 3, 4], [8, 31]),
@@ -343,6 +358,7 @@ mod tests {
             ([3, 5], [1, 1], [1, 2], [1, 1], 1, [2, 2, 2], [1, 1]),
             ([1, 1], [2, 2], [0, 0], [1, 1], 1, [2, 6, 5], [7, 8]),
             ([1, 1], [1, 1], [0, 0], [1, 1], 2, [3, 6, 8], [40, 50]),
+            ([1, 1], [1, 1], [0, 0], [1, 1], 1, [20, 16, 24], [12, 16]),
             ([3, 3], [1, 1], [1, 1], [1, 1], 1, [2, 64, 16], [12, 60]),
             ([3, 3], [1, 1], [1, 1], [1, 1], 1, [20, 16, 24], [7, 33]),
             ([3, 3], [1, 1], [0, 2], [1, 1], 1, [2, 20, 16], [6, 9]),

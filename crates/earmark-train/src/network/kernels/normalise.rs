@@ -1,7 +1,6 @@
 //! Batch normalisation with the activation behind it: statistics, values and gradients.
 
 use burn::backend::flex::FlexTensor;
-use burn::tensor::TensorData;
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -100,18 +99,14 @@ impl Affine {
     }
 }
 
-/// Means and biased variances of the channels of `[batch, channel, band, frame]`, one after the other.
+/// Means and biased variances of the channels, `[2, channel]`.
 ///
 /// Each plane is measured by itself around its own mean, and planes are put together in double
 /// precision in their order: no cancellation, and the same result at any number of threads.
-pub(super) fn statistics(data: &TensorData) -> Vec<f32> {
-    let shape = data.shape();
-    let (batch, channel) = (shape[0], shape[1]);
-    let plane_len = shape[2] * shape[3];
-    let values = data
-        .as_slice::<f32>()
-        .expect("networks compute in single precision");
-    let planes: Vec<(f64, f64)> = values
+pub(super) fn statistics(x: &Map) -> FlexTensor {
+    let (batch, channel, plane_len) = (x.batch, x.channel, x.plane_len());
+    let planes: Vec<(f64, f64)> = x
+        .values()
         .par_chunks_exact(plane_len)
         .map(|plane| Arch::new().dispatch(|| measure(plane)))
         .collect();
@@ -125,7 +120,7 @@ pub(super) fn statistics(data: &TensorData) -> Vec<f32> {
         means.push(mean as f32);
     }
     means.extend(variances);
-    means
+    tensor(means, [2, channel])
 }
 
 /// Mean and biased variance of a plane.

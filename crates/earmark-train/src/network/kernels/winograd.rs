@@ -10,12 +10,11 @@
 
 use std::ops::Range;
 
-use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::backend::ops::FloatTensorOps;
 use rayon::prelude::*;
 
-use super::dense::{Scratch, TILE_LEN, add, clips_of_part};
+use super::dense::{TILE_LEN, add, clips_of_part};
+use super::product::{Packed, Scratch, matrix, multiply, multiply_add, packed};
 use super::{Map, Window, tensor, values};
 
 /// The elements of a transformed tile.
@@ -76,23 +75,26 @@ pub(super) fn weight_gradient(x: &Map, padding: [usize; 2], gradient: &Map) -> F
         .zip(gradient.values().par_chunks(part * plan.out_clip()))
         .map(|(input, pull)| {
             let [mut tiles, mut pulls] = [Scratch::default(), Scratch::default()];
-            let mut sums: Vec<f32> = Vec::new();
+            let mut sums = vec![0.0f32; plan.n_sums()];
             for rows in plan.blocks(input.len() / plan.clip_len()) {
                 let n_tiles = rows.len() * plan.columns();
-                let tiles = tiles.of([N_ELEMENTS, plan.channel, n_tiles]);
-                plan.transform(input, &rows, tiles.storage_mut());
-                let pulls = pulls.of([N_ELEMENTS, plan.out_channel, n_tiles]);
-                plan.transform_pulls(pull, &rows, pulls.storage_mut());
-                let product = Flex::float_matmul(pulls.clone(), tiles.transpose(1, 2));
-                match sums.is_empty() {
-                    true => sums = product.storage().to_vec(),
-                    false => add(&mut sums, product.storage()),
+                let tiles = tiles.of(N_ELEMENTS * plan.channel * n_tiles);
+                plan.transform(input, &rows, tiles);
+                let pulls = pulls.of(N_ELEMENTS * plan.out_channel * n_tiles);
+                plan.transform_pulls(pull, &rows, pulls);
+                let elements = pulls
+                    .chunks_exact(plan.out_channel * n_tiles)
+                    .zip(tiles.chunks_exact(plan.channel * n_tiles));
+                let sums = sums.chunks_exact_mut(plan.out_channel * plan.channel);
+                for (sums, (pulls, tiles)) in sums.zip(elements) {
+                    let tiles = matrix(tiles, [plan.channel, n_tiles]).transposed();
+                    multiply_add(sums, matrix(pulls, [plan.out_channel, n_tiles]), tiles);
                 }
             }
             sums
         })
         .collect();
-    let mut sum = vec![0.0f32; N_ELEMENTS * plan.out_channel * plan.channel];
+    let mut sum = vec![0.0f32; plan.n_sums()];
     for of_part in &of_parts {
         add(&mut sum, of_part);
     }
@@ -100,24 +102,33 @@ pub(super) fn weight_gradient(x: &Map, padding: [usize; 2], gradient: &Map) -> F
 }
 
 fn convolve(plan: &Plan, x: &Map, weight: &[f32]) -> FlexTensor {
-    let weights = tensor(
-        transformed(weight),
-        [N_ELEMENTS, plan.out_channel, plan.channel],
-    );
+    let weights: Vec<Packed> = transformed(weight)
+        .chunks_exact(plan.out_channel * plan.channel)
+        .map(|element| packed(matrix(element, [plan.out_channel, plan.channel])))
+        .collect();
     let part = plan.part(x.batch);
     let mut output = vec![0.0f32; x.batch * plan.out_clip()];
     output
         .par_chunks_mut(part * plan.out_clip())
         .zip(x.values().par_chunks(part * plan.clip_len()))
-        .for_each_init(Scratch::default, |scratch, (output, input)| {
-            for rows in plan.blocks(input.len() / plan.clip_len()) {
-                let n_tiles = rows.len() * plan.columns();
-                let tiles = scratch.of([N_ELEMENTS, plan.channel, n_tiles]);
-                plan.transform(input, &rows, tiles.storage_mut());
-                let products = Flex::float_matmul(weights.clone(), tiles.clone());
-                plan.transform_back(products.storage(), &rows, output);
-            }
-        });
+        .for_each_init(
+            <[Scratch; 2]>::default,
+            |[tiles, products], (output, input)| {
+                for rows in plan.blocks(input.len() / plan.clip_len()) {
+                    let n_tiles = rows.len() * plan.columns();
+                    let tiles = tiles.of(N_ELEMENTS * plan.channel * n_tiles);
+                    plan.transform(input, &rows, tiles);
+                    let products = products.of(N_ELEMENTS * plan.out_channel * n_tiles);
+                    let elements = products
+                        .chunks_exact_mut(plan.out_channel * n_tiles)
+                        .zip(tiles.chunks_exact(plan.channel * n_tiles));
+                    for ((product, tiles), weight) in elements.zip(&weights) {
+                        multiply(product, weight, matrix(tiles, [plan.channel, n_tiles]));
+                    }
+                    plan.transform_back(products, &rows, output);
+                }
+            },
+        );
     let shape = [x.batch, plan.out_channel, plan.out_band, plan.out_frame];
     tensor(output, shape)
 }
@@ -266,10 +277,14 @@ impl Plan {
         self.out_channel * self.out_band * self.out_frame
     }
 
+    /// The sums of all windows' elements.
+    fn n_sums(&self) -> usize {
+        N_ELEMENTS * self.out_channel * self.channel
+    }
+
     /// How many clips make a part.
     fn part(&self, batch: usize) -> usize {
-        let n_sums = N_ELEMENTS * self.out_channel * self.channel;
-        clips_of_part(batch, n_sums, self.rows() * self.columns())
+        clips_of_part(batch, self.n_sums(), self.rows() * self.columns())
     }
 
     /// The rows of tiles of some clips, a block after the other.
