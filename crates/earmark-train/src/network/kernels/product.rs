@@ -1,22 +1,19 @@
 //! Matrix products into storage that is there already: Burn's allocates, clears and copies what it returns.
 
 use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedAMatrix};
-use rten_tensor::NdTensorView;
+pub(super) use rten_tensor::Matrix;
 
 thread_local! {
     /// The kernel for the instructions that are there.
     static EXECUTOR: GemmExecutor = GemmExecutor::new();
 }
 
-/// A matrix of `[row, column]`.
-pub(super) type Matrix<'a> = NdTensorView<'a, f32, 2>;
-
 /// A left factor that many products share, laid out once for all of them.
 pub(super) type Packed = PackedAMatrix<f32>;
 
 /// The matrix of these values, row after row.
 pub(super) fn matrix(values: &[f32], shape: [usize; 2]) -> Matrix<'_> {
-    NdTensorView::from_data(shape, values)
+    Matrix::from_data(shape, values)
 }
 
 pub(super) fn packed(left: Matrix<'_>) -> Packed {
