@@ -246,7 +246,7 @@ pub(super) fn clips_of_part(batch: usize, n_sums: usize, n_places: usize) -> usi
 /// The convolution of a map with `[out channel, channel of a group, band, frame]` weights.
 pub(super) fn forward(x: &Map, weight: &FlexTensor, window: Window, groups: usize) -> FlexTensor {
     let out_channel = weight.layout().shape()[0];
-    if winograd::fits(window, groups, [x.channel, out_channel]) {
+    if winograd::fits(x, out_channel, window, groups) {
         return winograd::forward(x, weight, window.padding);
     }
     if pointwise::fits(window, x.plane_len()) {
@@ -290,7 +290,7 @@ pub(super) fn backward(
     gradient: &Map,
     [for_x, for_weight]: [bool; 2],
 ) -> [Option<FlexTensor>; 2] {
-    if winograd::fits(window, groups, [x.channel, gradient.channel]) {
+    if winograd::fits(x, gradient.channel, window, groups) {
         return [
             for_x.then(|| winograd::input_gradient(x, weight, window.padding, gradient)),
             for_weight.then(|| winograd::weight_gradient(x, window.padding, gradient)),
