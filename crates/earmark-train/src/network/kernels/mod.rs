@@ -513,4 +513,26 @@ mod tests {
             "{variance:?}"
         );
     }
+
+    #[test]
+    fn filtering_of_many_channels_errs_little() {
+        let window = Window {
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: [1, 1],
+            dilation: [1, 1],
+        };
+        let inputs = || vec![map([4, 64, 14, 14], 1), map([64, 64, 3, 3], 2)];
+        let found = pulled(inputs(), |x| dense(x[0].clone(), x[1].clone(), window, 1));
+        let expected = pulled(inputs(), |x| {
+            let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+            module::conv2d(x[0].clone(), x[1].clone(), None, options)
+        });
+        for (found, expected) in found.iter().zip(&expected) {
+            let peak = expected.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
+            let errors = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
+            let worst = errors.fold(0.0f32, f32::max);
+            assert!(worst <= 2e-5 * peak, "{worst} where the peak is {peak}");
+        }
+    }
 }

@@ -20,6 +20,12 @@ pub(super) struct Outputs;
 /// `A p`: what pulls at four neighbouring outputs.
 pub(super) struct Pulls;
 
+/// `G g`: three weights.
+struct Weights;
+
+/// `Gᵀ s`: what pulls at three weights.
+struct Sums;
+
 impl Line<6, 6> for Inputs {
     #[inline(always)]
     fn of<S: Simd>(simd: S, x: [S::f32s; 6]) -> [S::f32s; 6] {
@@ -69,42 +75,67 @@ impl Line<4, 6> for Pulls {
     }
 }
 
-/// `G g` of three weights.
-fn spread([a, b, c]: [f32; 3]) -> [f32; 6] {
-    let [near, far] = [(a + c) / 6.0, (a + 4.0 * c) / 24.0];
-    [
-        a / 4.0,
-        -near - b / 6.0,
-        b / 6.0 - near,
-        far + b / 12.0,
-        far - b / 12.0,
-        c,
-    ]
+impl Line<3, 6> for Weights {
+    #[inline(always)]
+    fn of<S: Simd>(simd: S, [a, b, c]: [S::f32s; 3]) -> [S::f32s; 6] {
+        // Divided, not multiplied by a rounded sixth, whose error would add up over the channels.
+        let part = |a, n| simd.div_f32s(a, simd.splat_f32s(n));
+        let far = simd.mul_add_e_f32s(simd.splat_f32s(4.0), c, a);
+        let [near, far] = [part(simd.add_f32s(a, c), -6.0), part(far, 24.0)];
+        let [near_odd, far_odd] = [part(b, 6.0), part(b, 12.0)];
+        [
+            part(a, 4.0),
+            simd.sub_f32s(near, near_odd),
+            simd.add_f32s(near, near_odd),
+            simd.add_f32s(far, far_odd),
+            simd.sub_f32s(far, far_odd),
+            c,
+        ]
+    }
 }
 
-/// `Gᵀ s` of six sums.
-fn gathered([a, b, c, d, e, f]: [f32; 6]) -> [f32; 3] {
-    let [near, near_odd] = [(b + c) / 6.0, (c - b) / 6.0];
-    let [far, far_odd] = [d + e, d - e];
-    [
-        a / 4.0 - near + far / 24.0,
-        near_odd + far_odd / 12.0,
-        far / 6.0 - near + f,
-    ]
+impl Line<6, 3> for Sums {
+    #[inline(always)]
+    fn of<S: Simd>(simd: S, x: [S::f32s; 6]) -> [S::f32s; 3] {
+        let part = |a, n| simd.div_f32s(a, simd.splat_f32s(n));
+        let near = part(simd.add_f32s(x[1], x[2]), -6.0);
+        let near_odd = part(simd.sub_f32s(x[2], x[1]), 6.0);
+        let [far, far_odd] = [simd.add_f32s(x[3], x[4]), simd.sub_f32s(x[3], x[4])];
+        let [first, last] = [
+            simd.add_f32s(part(x[0], 4.0), near),
+            simd.add_f32s(near, x[5]),
+        ];
+        [
+            simd.add_f32s(first, part(far, 24.0)),
+            simd.add_f32s(near_odd, part(far_odd, 12.0)),
+            simd.add_f32s(last, part(far, 6.0)),
+        ]
+    }
 }
+
+/// Windows that are transformed side by side.
+const RUN: usize = 256;
 
 /// `G g Gᵀ` of every window, `[element, window]`.
 pub(super) fn transformed(weight: &[f32]) -> Vec<f32> {
     let n = weight.len() / 9;
     let mut elements = vec![0.0f32; 36 * n];
-    for (i, window) in weight.as_chunks::<9>().0.iter().enumerate() {
-        let columns: [[f32; 6]; 3] =
-            from_fn(|column| spread([window[column], window[3 + column], window[6 + column]]));
-        for row in 0..6 {
-            for (column, value) in spread(columns.map(|of| of[row])).into_iter().enumerate() {
-                elements[(6 * row + column) * n + i] = value;
-            }
+    let [mut places, mut between] = [vec![0.0; 9 * RUN], vec![0.0; 18 * RUN]];
+    for (run, windows) in weight.chunks(9 * RUN).enumerate() {
+        let len = windows.len() / 9;
+        for (place, values) in places.chunks_exact_mut(len).take(9).enumerate() {
+            let windows = windows.iter().skip(place).step_by(9);
+            values
+                .iter_mut()
+                .zip(windows)
+                .for_each(|(to, from)| *to = *from);
         }
+        let to = Planes {
+            stride: n,
+            start: run * RUN,
+        };
+        let from = (places.as_slice(), Planes::one_after_the_other(len));
+        both_ways::<Weights, 3, 6>(from, (&mut elements, to), &mut between, len);
     }
     elements
 }
@@ -112,12 +143,22 @@ pub(super) fn transformed(weight: &[f32]) -> Vec<f32> {
 /// `Gᵀ s G` of the `[element, window]` sums of every window.
 pub(super) fn windows(sums: &[f32]) -> Vec<f32> {
     let n = sums.len() / 36;
-    let window = |i: usize| {
-        let columns: [[f32; 3]; 6] =
-            from_fn(|column| gathered(from_fn(|row| sums[(6 * row + column) * n + i])));
-        from_fn::<_, 3, _>(|row| gathered(columns.map(|of| of[row])))
-    };
-    (0..n).flat_map(window).flatten().collect()
+    let mut weight = vec![0.0f32; 9 * n];
+    let [mut places, mut between] = [vec![0.0; 9 * RUN], vec![0.0; 18 * RUN]];
+    for (run, windows) in weight.chunks_mut(9 * RUN).enumerate() {
+        let len = windows.len() / 9;
+        let from = Planes {
+            stride: n,
+            start: run * RUN,
+        };
+        let to = (places.as_mut_slice(), Planes::one_after_the_other(len));
+        both_ways::<Sums, 6, 3>((sums, from), to, &mut between, len);
+        for (place, values) in places.chunks_exact(len).take(9).enumerate() {
+            let windows = windows.iter_mut().skip(place).step_by(9);
+            windows.zip(values).for_each(|(to, from)| *to = *from);
+        }
+    }
+    weight
 }
 
 /// Where the planes of elements lie: one every `stride` values, each from `start` on.
@@ -125,6 +166,16 @@ pub(super) fn windows(sums: &[f32]) -> Vec<f32> {
 pub(super) struct Planes {
     pub(super) stride: usize,
     pub(super) start: usize,
+}
+
+impl Planes {
+    /// Planes of so many values without a gap.
+    pub(super) fn one_after_the_other(len: usize) -> Self {
+        Self {
+            stride: len,
+            start: 0,
+        }
+    }
 }
 
 /// Transforms the tiles of `from`, `N × N` planes of so many numbers, down their columns and along their rows to

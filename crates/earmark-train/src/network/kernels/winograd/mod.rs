@@ -6,6 +6,8 @@
 //! matrix products. The gradient of the input is such a convolution itself, with the windows turned round; that of a
 //! window is `Gᵀ[(A p Aᵀ) ⊙ (Bᵀ d B)]G` over all tiles, where `p` pulls at their outputs.
 //!
+//! Sums of large multiples cancel here: results err by some 1e-5 of the largest.
+//!
 //! The batch is cut into parts as in `dense`, and sums are added in their order.
 
 mod lines;
@@ -35,6 +37,9 @@ const MIN_CHANNELS: usize = 16;
 /// With fewer outputs to a tile the multiplications saved are too few.
 const MIN_OUTPUTS: usize = 6;
 
+/// With fewer outputs in a batch the transforms of the weights take longer than they save.
+const MIN_PLACES: usize = 512;
+
 /// Fewer tiles than this leave a matrix product too thin.
 const MIN_TILES: usize = 128;
 
@@ -52,7 +57,8 @@ pub(super) fn fits(x: &Map, out_channel: usize, window: Window, groups: usize) -
     let plan = Plan::new(x, out_channel, window.padding);
     // A tile that reaches over the edge multiplies for nothing.
     let is_filled = plan.rows() * plan.columns() * MIN_OUTPUTS <= plan.out_band * plan.out_frame;
-    groups == 1 && is_filled && x.channel.min(out_channel) >= MIN_CHANNELS
+    let has_places = x.batch * plan.out_band * plan.out_frame >= MIN_PLACES;
+    groups == 1 && is_filled && has_places && x.channel.min(out_channel) >= MIN_CHANNELS
 }
 
 /// The convolution of a map with `[out channel, channel, 3, 3]` weights.
@@ -257,10 +263,7 @@ impl Plan {
                     }
                 }
             }
-            let from = Planes {
-                stride: n_tiles,
-                start: 0,
-            };
+            let from = Planes::one_after_the_other(n_tiles);
             let elements = Planes {
                 stride: n_channels * n_tiles,
                 start: channel * n_tiles,
@@ -280,10 +283,7 @@ impl Plan {
                 stride: self.out_channel * n_tiles,
                 start: channel * n_tiles,
             };
-            let to = Planes {
-                stride: n_tiles,
-                start: 0,
-            };
+            let to = Planes::one_after_the_other(n_tiles);
             both_ways::<Outputs, WIDE, SIDE>(
                 (products, elements),
                 (&mut places, to),
