@@ -10,8 +10,8 @@ use std::ops::Range;
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::product::{Matrix, Packed, Scratch, matrix, multiply, multiply_add, packed};
-use super::{Map, Window, pointwise, tensor, values, winograd};
+use super::product::{Scratch, matrix, multiply, multiply_add, of_groups, packed};
+use super::{Map, Window, pointwise, tensor, winograd};
 
 /// The values of a tile of columns: half of a second-level cache of a MiB.
 pub(super) const TILE_LEN: usize = 1 << 17;
@@ -98,6 +98,11 @@ impl Sizes {
     /// The output channels of a group.
     fn out_group(&self) -> usize {
         self.out_channel / self.groups
+    }
+
+    /// The weights of a group as a matrix: `[out channel, channel * tap]`.
+    fn group_shape(&self) -> [usize; 2] {
+        [self.out_group(), self.n_taps()]
     }
 
     fn clip_len(&self) -> usize {
@@ -253,7 +258,7 @@ pub(super) fn forward(x: &Map, weight: &FlexTensor, window: Window, groups: usiz
         return pointwise::forward(x, weight, groups);
     }
     let sizes = Sizes::new(x, out_channel, window, groups);
-    let weights = of_groups(&sizes, weight, packed);
+    let weights = of_groups(weight, sizes.group_shape(), packed);
     let part = sizes.part(x.batch);
     let mut output = vec![0.0f32; x.batch * sizes.out_clip()];
     output
@@ -310,7 +315,9 @@ pub(super) fn backward(
 }
 
 fn input_gradient(sizes: &Sizes, x: &Map, weight: &FlexTensor, gradient: &Map) -> FlexTensor {
-    let weights = of_groups(sizes, weight, |weight| packed(weight.transposed()));
+    let weights = of_groups(weight, sizes.group_shape(), |weight| {
+        packed(weight.transposed())
+    });
     let part = sizes.part(gradient.batch);
     let mut input = vec![0.0f32; gradient.batch * sizes.clip_len()];
     input
@@ -346,10 +353,7 @@ fn weight_gradient(sizes: &Sizes, x: &Map, gradient: &Map) -> FlexTensor {
         .zip(gradient.values().par_chunks(part * sizes.out_clip()))
         .map(|(input, pull)| weight_gradient_of(sizes, input, pull))
         .collect();
-    let mut sum = vec![0.0f32; sizes.out_channel * sizes.n_taps()];
-    for of_part in &of_parts {
-        add(&mut sum, of_part);
-    }
+    let sum = total(of_parts);
     let [height, width] = sizes.window.kernel;
     let channel = sizes.channel / sizes.groups;
     tensor(sum, [sizes.out_channel, channel, height, width])
@@ -397,19 +401,12 @@ fn take(sizes: &Sizes, pull: &[f32], group: usize, strips: &[Strip], tile: &mut 
     }
 }
 
-pub(super) fn add(sums: &mut [f32], values: &[f32]) {
-    sums.iter_mut().zip(values).for_each(|(sum, x)| *sum += x);
-}
-
-/// The weights of each group, a matrix `[out channel, channel * tap]`, laid out for products.
-fn of_groups(
-    sizes: &Sizes,
-    weight: &FlexTensor,
-    lay_out: impl Fn(Matrix<'_>) -> Packed,
-) -> Vec<Packed> {
-    let shape = [sizes.out_group(), sizes.n_taps()];
-    values(weight)
-        .chunks_exact(shape[0] * shape[1])
-        .map(|group| lay_out(matrix(group, shape)))
-        .collect()
+/// The sums of all parts, added in the parts' order.
+pub(super) fn total(of_parts: Vec<Vec<f32>>) -> Vec<f32> {
+    let mut parts = of_parts.into_iter();
+    let mut sums = parts.next().unwrap_or_default();
+    for part in parts {
+        sums.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
+    }
+    sums
 }

@@ -4,9 +4,9 @@
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::dense::{add, clips_of_part};
-use super::product::{Packed, matrix, multiply, multiply_add, packed};
-use super::{Map, Window, tensor, values};
+use super::dense::{clips_of_part, total};
+use super::product::{Packed, matrix, multiply, multiply_add, of_groups, packed};
+use super::{Map, Window, tensor};
 
 /// Smaller planes leave a matrix product too thin; tiles of several clips are better.
 const MIN_PLANE: usize = 128;
@@ -19,22 +19,15 @@ pub(super) fn fits(window: Window, plane_len: usize) -> bool {
 /// The convolution of a map with `[out channel, channel / groups, 1, 1]` weights.
 pub(super) fn forward(x: &Map, weight: &FlexTensor, groups: usize) -> FlexTensor {
     let out_channel = weight.layout().shape()[0];
-    let (weight, shape) = (values(weight), [out_channel / groups, x.channel / groups]);
-    let weights: Vec<Packed> = weight
-        .chunks_exact(shape[0] * shape[1])
-        .map(|group| packed(matrix(group, shape)))
-        .collect();
-    each_clip(x, &weights, shape)
+    let shape = [out_channel / groups, x.channel / groups];
+    each_clip(x, &of_groups(weight, shape, packed), shape)
 }
 
 /// The gradient with respect to the map.
 pub(super) fn input_gradient(weight: &FlexTensor, gradient: &Map, groups: usize) -> FlexTensor {
     let channel = weight.layout().shape()[1];
-    let (weight, shape) = (values(weight), [gradient.channel / groups, channel]);
-    let weights: Vec<Packed> = weight
-        .chunks_exact(shape[0] * shape[1])
-        .map(|group| packed(matrix(group, shape).transposed()))
-        .collect();
+    let shape = [gradient.channel / groups, channel];
+    let weights = of_groups(weight, shape, |weight| packed(weight.transposed()));
     each_clip(gradient, &weights, [channel, shape[0]])
 }
 
@@ -80,7 +73,5 @@ pub(super) fn weight_gradient(x: &Map, gradient: &Map, groups: usize) -> FlexTen
             sums
         })
         .collect();
-    let mut sum = vec![0.0f32; gradient.channel * from];
-    of_parts.iter().for_each(|of_part| add(&mut sum, of_part));
-    tensor(sum, [gradient.channel, from, 1, 1])
+    tensor(total(of_parts), [gradient.channel, from, 1, 1])
 }

@@ -1,5 +1,6 @@
 //! Matrix products into storage that is there already: Burn's allocates, clears and copies what it returns.
 
+use burn::backend::flex::FlexTensor;
 use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedAMatrix};
 pub(super) use rten_tensor::Matrix;
 
@@ -18,6 +19,20 @@ pub(super) fn matrix(values: &[f32], shape: [usize; 2]) -> Matrix<'_> {
 
 pub(super) fn packed(left: Matrix<'_>) -> Packed {
     EXECUTOR.with(|executor| executor.prepack_a(left))
+}
+
+/// The weights of each group, a matrix of this shape, laid out for products.
+pub(super) fn of_groups(
+    weight: &FlexTensor,
+    shape: [usize; 2],
+    lay_out: impl Fn(Matrix<'_>) -> Packed,
+) -> Vec<Packed> {
+    weight
+        .to_contiguous()
+        .storage()
+        .chunks_exact(shape[0] * shape[1])
+        .map(|group| lay_out(matrix(group, shape)))
+        .collect()
 }
 
 /// `output = left right`, row after row.

@@ -17,7 +17,7 @@ use std::ops::Range;
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::dense::{TILE_LEN, add, clips_of_part};
+use super::dense::{TILE_LEN, clips_of_part, total};
 use super::product::{Packed, Scratch, matrix, multiply, multiply_add, packed};
 use super::{Map, Window, tensor, values};
 use lines::{Inputs, Line, Outputs, Planes, Pulls, both_ways, transformed, windows};
@@ -115,11 +115,10 @@ pub(super) fn weight_gradient(x: &Map, padding: [usize; 2], gradient: &Map) -> F
             sums
         })
         .collect();
-    let mut sum = vec![0.0f32; plan.n_sums()];
-    for of_part in &of_parts {
-        add(&mut sum, of_part);
-    }
-    tensor(windows(&sum), [plan.out_channel, plan.channel, 3, 3])
+    tensor(
+        windows(&total(of_parts)),
+        [plan.out_channel, plan.channel, 3, 3],
+    )
 }
 
 fn convolve(plan: &Plan, x: &Map, weight: &[f32]) -> FlexTensor {
