@@ -9,6 +9,7 @@ use earmark::model::block::{
     Prelu, Reduce, ReduceKind,
 };
 use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 
 use super::kernels::{self, Curve, Window};
 use super::{Network, Pass};
@@ -277,13 +278,48 @@ fn drop_values(rate: f32, x: Tensor<4>, pass: &mut Pass<'_>) -> Tensor<4> {
         return x;
     }
     let shape = x.dims();
-    let kept = 1.0 / (1.0 - rate);
-    let mask: Vec<f32> = (0..shape.iter().product())
-        .map(|_| match tape.rng.random::<f32>() < rate {
-            true => 0.0,
-            false => kept,
-        })
-        .collect();
+    let mask = dropout_mask(rate, shape.iter().product(), &mut tape.rng);
     let mask = Tensor::<4>::from_data(TensorData::new(mask, shape), &x.device());
     x * mask
+}
+
+/// 0 with a chance of `rate`, `1 / (1 - rate)` otherwise. Drawn in runs, which is faster than one by one.
+fn dropout_mask(rate: f32, len: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    const RUN: usize = 256;
+    let kept = 1.0 / (1.0 - rate);
+    let mut mask = vec![0.0; len];
+    let mut words = [0u32; RUN];
+    for values in mask.chunks_mut(RUN) {
+        let words = &mut words[..values.len()];
+        rng.fill(words);
+        for (value, word) in values.iter_mut().zip(words) {
+            // The 24 bits that a number in [0, 1) has room for.
+            let chance = (*word >> 8) as f32 / (1 << 24) as f32;
+            *value = if chance < rate { 0.0 } else { kept };
+        }
+    }
+    mask
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn a_dropout_mask_equals_draws_one_by_one() {
+        let [mut rng, mut one_by_one] =
+            [ChaCha8Rng::seed_from_u64(3), ChaCha8Rng::seed_from_u64(3)];
+        for (len, rate) in [(1, 0.5), (1000, 0.3), (257, 0.05)] {
+            let expected: Vec<f32> = (0..len)
+                .map(|_| match one_by_one.random::<f32>() < rate {
+                    true => 0.0,
+                    false => 1.0 / (1.0 - rate),
+                })
+                .collect();
+            assert_eq!(dropout_mask(rate, len, &mut rng), expected);
+        }
+        assert_eq!(rng, one_by_one);
+    }
 }

@@ -70,9 +70,7 @@ impl Sizes {
                 self.taps(|places, first| {
                     let seen = input[first..].iter().step_by(stride);
                     for (peak, &x) in output[places].iter_mut().zip(seen) {
-                        if x > *peak || x.is_nan() {
-                            *peak = x;
-                        }
+                        *peak = either(x > *peak || x.is_nan(), x, *peak);
                     }
                 });
             }
@@ -102,10 +100,9 @@ impl Sizes {
                     let peaks = plane.output[places.clone()].iter();
                     let pulls = rest[places].iter_mut();
                     for ((sum, x), (peak, pull)) in sums.zip(seen).zip(peaks.zip(pulls)) {
-                        // Without a branch: which place it is cannot be foretold.
                         let is_first = x == peak;
-                        *sum += if is_first { *pull } else { 0.0 };
-                        *pull = if is_first { 0.0 } else { *pull };
+                        *sum += either(is_first, *pull, 0.0);
+                        *pull = either(is_first, 0.0, *pull);
                     }
                 });
             }
@@ -119,6 +116,14 @@ impl Sizes {
             }
         }
     }
+}
+
+/// The first number if so, else the second, chosen by their bits: a branch that cannot be foretold, as where the
+/// largest of a window lies, takes longer than the rest.
+#[inline(always)]
+fn either(is_first: bool, first: f32, second: f32) -> f32 {
+    let mask = u32::from(is_first).wrapping_neg();
+    f32::from_bits(first.to_bits() & mask | second.to_bits() & !mask)
 }
 
 /// What the way back needs of a plane.
