@@ -67,10 +67,13 @@ impl Sizes {
         match self.kind {
             PoolKind::Max => {
                 output.fill(f32::NEG_INFINITY);
+                let mut seen = vec![0.0; self.out_frame];
                 self.taps(|places, first| {
-                    let seen = input[first..].iter().step_by(stride);
-                    for (peak, &x) in output[places].iter_mut().zip(seen) {
-                        *peak = either(x > *peak || x.is_nan(), x, *peak);
+                    let seen = &mut seen[..places.len()];
+                    gather(&input[first..], stride, seen);
+                    for (peak, x) in output[places].iter_mut().zip(seen) {
+                        let is_larger = *x > *peak || x.is_nan();
+                        *peak = if is_larger { *x } else { *peak };
                     }
                 });
             }
@@ -94,16 +97,13 @@ impl Sizes {
         match self.kind {
             PoolKind::Max => {
                 let mut rest = plane.pull.to_vec();
+                let mut taken = vec![0.0; self.out_frame];
                 self.taps(|places, first| {
-                    let seen = plane.input[first..].iter().step_by(stride);
-                    let sums = for_input[first..].iter_mut().step_by(stride);
-                    let peaks = plane.output[places.clone()].iter();
-                    let pulls = rest[places].iter_mut();
-                    for ((sum, x), (peak, pull)) in sums.zip(seen).zip(peaks.zip(pulls)) {
-                        let is_first = x == peak;
-                        *sum += either(is_first, *pull, 0.0);
-                        *pull = either(is_first, 0.0, *pull);
-                    }
+                    let taken = &mut taken[..places.len()];
+                    gather(&plane.input[first..], stride, taken);
+                    pull_firsts(taken, &plane.output[places.clone()], &mut rest[places]);
+                    let sums = for_input[first..].chunks_mut(stride);
+                    sums.zip(taken).for_each(|(sums, x)| sums[0] += *x);
                 });
             }
             PoolKind::Mean => {
@@ -118,12 +118,21 @@ impl Sizes {
     }
 }
 
-/// The first number if so, else the second, chosen by their bits: a branch that cannot be foretold, as where the
-/// largest of a window lies, takes longer than the rest.
+/// Takes one value every `stride`. Side by side they are compared without a branch, which could not be foretold:
+/// where in a window the largest lies is chance.
 #[inline(always)]
-fn either(is_first: bool, first: f32, second: f32) -> f32 {
-    let mask = u32::from(is_first).wrapping_neg();
-    f32::from_bits(first.to_bits() & mask | second.to_bits() & !mask)
+fn gather(from: &[f32], stride: usize, to: &mut [f32]) {
+    let values = from.iter().step_by(stride);
+    to.iter_mut().zip(values).for_each(|(to, x)| *to = *x);
+}
+
+/// Puts in place of the values what pulls at those that are the peaks, which then have no pull left.
+#[inline(always)]
+fn pull_firsts(values: &mut [f32], peaks: &[f32], pulls: &mut [f32]) {
+    for ((value, peak), pull) in values.iter_mut().zip(peaks).zip(pulls) {
+        let is_first = value == peak;
+        (*value, *pull) = if is_first { (*pull, 0.0) } else { (0.0, *pull) };
+    }
 }
 
 /// What the way back needs of a plane.
