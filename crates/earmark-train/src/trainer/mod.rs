@@ -115,6 +115,11 @@ impl<'a> Trainer<'a> {
             }
             observer.epoch(&report);
         }
+        if self.state.epoch < self.config.epochs
+            && let Some(text) = self.state.since_best()
+        {
+            observer.notice(&text);
+        }
         self.finish(true)
     }
 

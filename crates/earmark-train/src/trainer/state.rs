@@ -81,6 +81,19 @@ impl State {
         self.history.push(report);
     }
 
+    /// Says which epoch was the best, and how long ago; nothing before an epoch is judged.
+    pub(super) fn since_best(&self) -> Option<String> {
+        let best = self.best_figure?;
+        let (epoch, name) = self.history.iter().find_map(|report| {
+            let figure = report.figures.first()?;
+            (figure.value == Some(best)).then_some((report.epoch + 1, &figure.name))
+        })?;
+        let waited = self.epochs_without_gain;
+        Some(format!(
+            "stopped early: {name} was {best:.4} after epoch {epoch} and no better the {waited} times since"
+        ))
+    }
+
     /// The state as a checkpoint holds it.
     pub(super) fn saved(&self) -> Result<Saved> {
         let memory = self.optimizer.memory();

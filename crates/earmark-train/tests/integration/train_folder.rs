@@ -7,6 +7,7 @@ use earmark::bundle::Bundle;
 use earmark_train::observer::{Observer, Silent, StepReport};
 use earmark_train::{DeviceChoice, RunConfig, RunOptions, RunResult, run};
 
+use crate::common::Notices;
 use crate::common::tones::{self, SAMPLE_RATE};
 
 /// One second of what a function of the time in seconds gives.
@@ -132,16 +133,6 @@ fn write_challenge(folder: &Path) -> std::io::Result<()> {
         }
     }
     std::fs::write(folder.join("train.csv"), table)
-}
-
-/// Keeps what it is told.
-#[derive(Default)]
-struct Notices(Vec<String>);
-
-impl Observer for Notices {
-    fn notice(&mut self, text: &str) {
-        self.0.push(text.to_owned());
-    }
 }
 
 const STAGES: &str = "[[stages]]\nclips = { kind = 'curated' }\ntrain = { epochs = 1 }\n\

@@ -1,6 +1,6 @@
 //! Ten synthetic clips are learnt by heart in seconds, and runs repeat exactly.
 
-use crate::common::noise;
+use crate::common::{Notices, noise};
 use burn::tensor::Device;
 use earmark::Result;
 use earmark::features::Features;
@@ -306,11 +306,17 @@ fn patience_ends_a_run_that_no_longer_gains() {
         patience: Some(2),
         ..config()
     };
-    let outcome = run(&config, &TONES, None, &mut Silent).unwrap();
-    assert!(
-        outcome.is_complete && outcome.history.len() < 40,
-        "{}",
-        outcome.history.len()
+    let mut notices = Notices::default();
+    let outcome = run(&config, &TONES, None, &mut notices).unwrap();
+    let n_epochs = outcome.history.len();
+    assert!(outcome.is_complete && n_epochs < 40, "{n_epochs}");
+    let best = n_epochs - 3;
+    let figure = accuracy(&outcome.history[best - 1]);
+    assert_eq!(
+        notices.0,
+        [format!(
+            "stopped early: accuracy was {figure:.4} after epoch {best} and no better the 3 times since"
+        )]
     );
 }
 

@@ -5,6 +5,8 @@ pub(crate) mod tones;
 
 use std::path::{Path, PathBuf};
 
+use earmark_train::observer::Observer;
+
 /// The folder with reference data beside the checkout, if there is one.
 pub(crate) fn shared() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
@@ -14,6 +16,16 @@ pub(crate) fn shared() -> Option<PathBuf> {
     }
     println!("SKIPPED: needs ../shared");
     None
+}
+
+/// An observer that keeps the notices.
+#[derive(Default)]
+pub(crate) struct Notices(pub(crate) Vec<String>);
+
+impl Observer for Notices {
+    fn notice(&mut self, text: &str) {
+        self.0.push(text.to_owned());
+    }
 }
 
 /// A `float32` array in `NumPy`'s format: its shape and values.
