@@ -166,12 +166,17 @@ pub(super) fn usual_segment(
         return Ok(exactly(secs(length.n_samples)));
     }
     if let Some(n_frames) = architecture.input.n_frames {
-        let least = samples_for(front_end, n_frames).ok_or_else(|| Error::Shape {
+        // What is filled up to a length has as many frames from its first sample on.
+        let filled = length
+            .map(|length| length.n_samples)
+            .filter(|&n_samples| front_end.n_frames(n_samples).ok() == Some(n_frames));
+        let least = filled.or_else(|| samples_for(front_end, n_frames));
+        let n_samples = least.ok_or_else(|| Error::Shape {
             what: format!("{}: frames of the front end", architecture.name),
             found: "a number that does not depend on the clip's length, or on more than it".into(),
             expected: n_frames.to_string(),
         })?;
-        return Ok(exactly(secs(least)));
+        return Ok(exactly(secs(n_samples)));
     }
     // The front end of the one-dimensional network fills up to 30 s, whatever it is given.
     let is_filled =
@@ -284,6 +289,16 @@ mod tests {
         assert!((secs("dcase-cnn") - (2048.0 + 24.0 * 441.0) / 44_100.0).abs() < 0.03);
         assert_eq!(secs("waveform-flat"), 2.0);
         assert_eq!(secs("cnn-1d"), 30.0);
+    }
+
+    #[test]
+    fn a_fixed_network_gets_segments_as_long_as_its_front_end_fills_clips() {
+        // Four seconds, filled up, after silence is trimmed.
+        let front_end = FrontEnd::new(&preset("fat2019-resnet").unwrap()).unwrap();
+        let mut network = named("resnet18", &front_end, 3).unwrap();
+        network.input.n_frames = Some(front_end.n_frames(176_400).unwrap());
+        let segment = usual_segment(&network, &front_end).unwrap();
+        assert_eq!(segment.length_secs, 4.0);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(super) struct Record<'a> {
     device: &'a str,
     architecture: &'a str,
     n_parameters: usize,
-    /// Multiplications of a whole segment; unknown where the front end trims it.
+    /// Multiplications of a whole segment; unknown where what it holds decides how many frames it has.
     n_macs: Option<u64>,
     data: String,
     data_digest: String,

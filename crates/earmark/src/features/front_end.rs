@@ -122,14 +122,15 @@ impl FrontEnd {
     ///
     /// # Errors
     /// * [`Error::ClipTooShort`] below [`min_samples`](Self::min_samples).
-    /// * [`Error::NeedsWholeClip`] if silence is trimmed, so that the sound itself decides.
+    /// * [`Error::NeedsWholeClip`] if silence is trimmed, and the sound itself decides how much is left: not
+    ///   where every clip that is no longer is filled up to one length.
     pub fn n_frames(&self, n_samples: usize) -> Result<usize> {
-        if self.0.shaper.trims() {
+        let shaped = self.0.shaper.n_samples(n_samples);
+        if self.0.shaper.trims() && shaped != self.0.shaper.n_samples(1) {
             return Err(Error::NeedsWholeClip {
                 settings: "clip.trim".to_owned(),
             });
         }
-        let shaped = self.0.shaper.n_samples(n_samples);
         let n_frames = shaped.and_then(|n| self.0.n_frames(&self.0.channels[0], n));
         n_frames.ok_or_else(|| Error::ClipTooShort {
             found: n_samples,

@@ -560,6 +560,7 @@ fn hires_channel(q: f64) -> ChannelConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use crate::features::FrontEnd;
 
     #[test]
@@ -598,6 +599,19 @@ mod tests {
             error.starts_with("preset is `mel`, known presets: efficient-at, "),
             "{error}"
         );
+    }
+
+    #[test]
+    fn frames_of_a_clip_that_is_trimmed_are_known_where_it_is_filled() {
+        let front_end = FrontEnd::new(&Preset::named("fat2019-resnet").unwrap().config()).unwrap();
+        for [n_silent, n_sound] in [[0, 176_400], [80_000, 96_400], [20_000, 3000]] {
+            let tone = (0..n_sound).map(|n| (0.05 * n as f32).sin());
+            let samples: Vec<f32> = std::iter::repeat_n(0.0, n_silent).chain(tone).collect();
+            let found = front_end.compute(&samples).unwrap().n_frames;
+            assert_eq!(front_end.n_frames(samples.len()).unwrap(), found);
+        }
+        let error = front_end.n_frames(176_401).unwrap_err();
+        assert!(matches!(error, Error::NeedsWholeClip { .. }), "{error}");
     }
 
     #[test]
