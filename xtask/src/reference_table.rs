@@ -29,11 +29,12 @@ const ONE_FOLD: [&str; 9] = [
     "cp-jku",
 ];
 
-/// The settings that put every configuration on the same clips and folds.
-const SAME_FOLDS: [&str; 3] = [
+/// The settings that put every configuration on the same clips and folds, and have all clips judge.
+const SAME_FOLDS: [&str; 4] = [
     "data.layout=fsdkaggle2018",
     "data.folds=hash",
     "data.n_folds=5",
+    "data.noisy_in_validation=true",
 ];
 
 /// Trains the configurations whose names begin with `prefix` and prints the table of all that are finished.

@@ -162,6 +162,27 @@ impl Stamp {
             mtime_ns: u64::try_from(since.as_nanos()).unwrap_or(u64::MAX),
         })
     }
+
+    /// Whether the file is still the one that was `worked_on`, which is the word for messages. Not one
+    /// that cannot be looked at: whoever reads it will say why.
+    ///
+    /// # Errors
+    /// When it has changed since.
+    pub(crate) fn still_fits(
+        &self,
+        path: &Path,
+        worked_on: &str,
+        start_again: &str,
+    ) -> anyhow::Result<bool> {
+        match Self::of(path) {
+            Ok(now) if now == *self => Ok(true),
+            Ok(_) => Err(Hinted::error(
+                format!("{}: has changed since it was {worked_on}", path.display()),
+                start_again,
+            )),
+            Err(_) => Ok(false),
+        }
+    }
 }
 
 /// A value as JSON with the end of a line.

@@ -82,7 +82,7 @@ pub(crate) struct CuttingArgs {
     #[arg(long, value_name = "SECONDS")]
     pub(crate) window: Option<f32>,
 
-    /// The distance between the starts of segments in seconds, instead of the model's.
+    /// The distance between the starts of segments in seconds, instead of the model's; at least 0.001.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) hop: Option<f32>,
 }

@@ -18,7 +18,6 @@ use earmark::tagger::Tag;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::errors::Hinted;
 use crate::inputs::Input;
 use crate::journal::{Journal, Settings, Stamp, json_line, unhex};
 use crate::output::{Row, Subject};
@@ -71,8 +70,8 @@ impl Partial {
         let folder = folder_for(output);
         let shown = folder.display().to_string();
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {shown}"))?;
-        let start_again = format!("remove {shown} to start again");
         let path = folder.join("journal.jsonl");
+        let start_again = start_again(&folder);
         let (journal, lines) = Journal::open(&path, settings, &shown, start_again)?;
         let mut partial = Self {
             folder,
@@ -95,15 +94,8 @@ impl Partial {
         let Some(entry) = self.finished.get(key(input)) else {
             return Ok(false);
         };
-        match Stamp::of(&input.path) {
-            Ok(now) if now == entry.stamp => Ok(true),
-            Ok(_) => Err(Hinted::error(
-                format!("{}: has changed since it was tagged", input.path.display()),
-                self.start_again(),
-            )),
-            // It will be reported as a recording that cannot be read.
-            Err(_) => Ok(false),
-        }
+        let start_again = start_again(&self.folder);
+        entry.stamp.still_fits(&input.path, "tagged", &start_again)
     }
 
     /// Begins a recording's part.
@@ -205,10 +197,6 @@ impl Partial {
             .with_context(|| format!("cannot remove {}", self.folder.display()))
     }
 
-    fn start_again(&self) -> String {
-        format!("remove {} to start again", self.folder.display())
-    }
-
     fn take_in(&mut self, lines: &[Vec<u8>]) -> anyhow::Result<()> {
         for (index, line) in lines.iter().enumerate() {
             let entry: Entry =
@@ -243,8 +231,13 @@ impl Part {
     }
 }
 
+/// Advice for those who do not want to go on.
+pub(crate) fn start_again(folder: &Path) -> String {
+    format!("remove {} to start again", folder.display())
+}
+
 /// `PATH.partial` beside the output, also when that is a folder with a slash at its end.
-fn folder_for(output: &Path) -> PathBuf {
+pub(crate) fn folder_for(output: &Path) -> PathBuf {
     let mut name = output.components().collect::<PathBuf>().into_os_string();
     name.push(".partial");
     PathBuf::from(name)

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use earmark::bundle::{Metadata, Thresholds};
 use earmark::dataset::Vocabulary;
+use earmark::lines::{LineCounter, csv_reason};
 use earmark::tagger::Selection;
 
 use crate::errors::Hinted;
@@ -102,15 +103,23 @@ pub(crate) fn read_thresholds(path: &Path) -> anyhow::Result<Option<Thresholds>>
     if !is_csv {
         return Ok(Some(toml::from_str(&text).with_context(context)?));
     }
+    csv_thresholds(&path.display().to_string(), &text).map(Some)
+}
+
+fn csv_thresholds(name: &str, text: &str) -> anyhow::Result<Thresholds> {
     let mut thresholds = Thresholds::default();
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
     for record in reader.deserialize() {
-        let (class, threshold): (String, f32) = record.with_context(context)?;
+        let (class, threshold): (String, f32) = record.map_err(|error| {
+            let line = LineCounter::default().line(text.as_bytes(), error.position());
+            let reason = csv_reason(&error);
+            anyhow::anyhow!("{name}:{line}: {reason}, expected a class and a threshold")
+        })?;
         thresholds.classes.insert(class, threshold);
     }
-    Ok(Some(thresholds))
+    Ok(thresholds)
 }
 
 /// Writes thresholds as TOML, such as [`read_thresholds`] takes.
@@ -146,6 +155,15 @@ fn classes<'a>(lists: &'a [String], vocabulary: &Vocabulary) -> Vec<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_threshold_that_is_no_number_is_named_with_its_line() {
+        let text = "class,threshold\r\nDog,0.5\r\n\r\nCat,much\r\n";
+        assert_eq!(
+            csv_thresholds("t.csv", text).unwrap_err().to_string(),
+            "t.csv:4: field 2: invalid float literal, expected a class and a threshold"
+        );
+    }
 
     #[test]
     fn names_with_commas_are_told_from_lists() {

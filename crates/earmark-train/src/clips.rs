@@ -172,6 +172,47 @@ pub struct TrainingClips<'a> {
     targets: BTreeMap<usize, Vec<f32>>,
 }
 
+/// A clip as an epoch draws it. With replacement an epoch draws a clip several times, and each time it is
+/// changed in another way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Draw {
+    pub(crate) clip: usize,
+    /// The draws of the clip before this one in the epoch.
+    n_before: usize,
+}
+
+impl Draw {
+    /// The batches of an epoch with draws in place of clips, each written as `clip + n_clips · n_before`: a batch
+    /// says by itself which draws it holds, and a clip's first one is written as the clip.
+    pub(crate) fn written(mut batches: Vec<Vec<usize>>, n_clips: usize) -> Vec<Vec<usize>> {
+        let mut n_drawn = vec![0_usize; n_clips];
+        for number in batches.iter_mut().flatten() {
+            let clip = *number;
+            *number += n_clips * n_drawn[clip];
+            n_drawn[clip] += 1;
+        }
+        batches
+    }
+
+    /// The draws of a batch, written so.
+    pub(crate) fn read(batch: &[usize], n_clips: usize) -> Vec<Self> {
+        let read = |number: &usize| Self {
+            clip: number % n_clips,
+            n_before: number / n_clips,
+        };
+        batch.iter().map(read).collect()
+    }
+
+    /// The stream of the draw; the first draw of a clip has the stream of the name alone.
+    pub(crate) fn rng(self, seed: u64, epoch: usize, name: &str) -> ClipRng {
+        let epoch = epoch as u64;
+        match self.n_before {
+            0 => ClipRng::new(seed, epoch, name),
+            n_before => ClipRng::new(seed, epoch, format!("{name}\0{n_before}")),
+        }
+    }
+}
+
 /// A clip on its way into a batch: samples or features, and the target.
 pub(crate) struct Made<T> {
     pub(crate) data: T,
@@ -272,9 +313,9 @@ impl<'a> TrainingClips<'a> {
     }
 
     /// The stream of a clip; a partner in a mix is another example of its clip.
-    fn rng(&self, epoch: usize, clip: usize, role: &str) -> ClipRng {
-        let name = format!("{}{role}", self.set.manifest.clips[clip].name);
-        ClipRng::new(self.seed, epoch as u64, name)
+    fn rng(&self, epoch: usize, draw: Draw, role: &str) -> ClipRng {
+        let name = format!("{}{role}", self.set.manifest.clips[draw.clip].name);
+        draw.rng(self.seed, epoch, &name)
     }
 
     /// A segment's length of a clip, augmented.
@@ -306,45 +347,39 @@ impl<'a> TrainingClips<'a> {
     }
 
     /// The augmented features of every clip of a batch, all of one size.
-    fn features(&self, epoch: usize, clips: &[usize]) -> Result<Vec<Made<Features>>> {
-        let longest = clips
-            .iter()
-            .map(|&clip| self.set.n_samples(clip))
-            .max()
-            .unwrap_or(0);
+    fn features(&self, epoch: usize, draws: &[Draw]) -> Result<Vec<Made<Features>>> {
+        let set = self.set;
+        let lengths = || draws.iter().map(move |draw| set.n_samples(draw.clip));
+        let longest = lengths().max().unwrap_or(0);
+        let shortest = lengths().min().unwrap_or(0);
         let length = self.set.segmenter.length();
-        let shortest = clips
-            .iter()
-            .map(|&clip| self.set.n_samples(clip))
-            .min()
-            .unwrap_or(0);
         let fit = longest <= length && self.set.are_of_one_size(shortest, longest);
         if fit && self.leaves_waveforms_alone() {
-            return clips
+            return draws
                 .par_iter()
-                .map(|&clip| {
-                    let mut features = (*self.set.whole(clip)?).clone();
-                    let rng = self.rng(epoch, clip, "");
+                .map(|&draw| {
+                    let mut features = (*self.set.whole(draw.clip)?).clone();
+                    let rng = self.rng(epoch, draw, "");
                     self.augmenter
                         .features(&mut features, &rng, &mut Scratch::default())?;
                     Ok(Made {
                         data: features,
-                        target: self.target(clip),
+                        target: self.target(draw.clip),
                     })
                 })
                 .collect();
         }
-        let waveforms: Vec<Vec<f32>> = clips
+        let waveforms: Vec<Vec<f32>> = draws
             .par_iter()
-            .map(|&clip| self.waveform(clip, &self.rng(epoch, clip, "")))
+            .map(|&draw| self.waveform(draw.clip, &self.rng(epoch, draw, "")))
             .collect::<Result<_>>()?;
         let longest = waveforms.iter().map(Vec::len).max().unwrap_or(0);
         let full = self.set.segmenter.all(longest as u64).next();
         let length = full.map_or(longest, |segment| segment.padded_len.max(longest));
-        clips
+        draws
             .par_iter()
             .zip(waveforms)
-            .map(|(&clip, samples)| self.features_of(epoch, clip, samples, length))
+            .map(|(&draw, samples)| self.features_of(epoch, draw, samples, length))
             .collect()
     }
 
@@ -352,17 +387,21 @@ impl<'a> TrainingClips<'a> {
     fn features_of(
         &self,
         epoch: usize,
-        clip: usize,
+        draw: Draw,
         mut samples: Vec<f32>,
         length: usize,
     ) -> Result<Made<Features>> {
-        let rng = self.rng(epoch, clip, "");
+        let rng = self.rng(epoch, draw, "");
         let mut scratch = Scratch::default();
-        let mut target = self.target(clip);
+        let mut target = self.target(draw.clip);
         self.fit(&mut samples, length, &rng);
         let mut partners = Drawn::new(
             |partner: usize| {
-                let rng = self.rng(epoch, partner, &format!(" with {clip}"));
+                let other = Draw {
+                    clip: partner,
+                    ..draw
+                };
+                let rng = self.rng(epoch, other, &format!(" with {}", draw.clip));
                 let mut data = self.waveform(partner, &rng)?;
                 self.fit(&mut data, length, &rng);
                 Ok(data)
@@ -387,18 +426,18 @@ impl<'a> TrainingClips<'a> {
 
 impl TrainingClips<'_> {
     /// Refuses features of a batch that differ in size.
-    fn check_shapes(&self, clips: &[usize], made: &[Made<Features>]) -> Result<()> {
+    fn check_shapes(&self, draws: &[Draw], made: &[Made<Features>]) -> Result<()> {
         let shape = made.first().map_or([0; 3], |first| first.data.shape());
-        let odd = clips
+        let odd = draws
             .iter()
             .zip(made)
             .find(|(_, m)| m.data.shape() != shape);
         match odd {
             None => Ok(()),
-            Some((&clip, m)) => Err(Error::Shape {
+            Some((draw, m)) => Err(Error::Shape {
                 what: format!(
                     "{}: frames beside the other clips of a batch",
-                    self.set.manifest.clips[clip].name
+                    self.set.manifest.clips[draw.clip].name
                 ),
                 found: m.data.n_frames.to_string(),
                 expected: format!(
@@ -448,23 +487,25 @@ impl Batches for TrainingClips<'_> {
     }
 
     fn plan(&self, epoch: usize) -> Vec<Vec<usize>> {
-        self.sampler.epoch(epoch as u64)
+        let batches = self.sampler.epoch(epoch as u64);
+        Draw::written(batches, self.set.manifest.clips.len())
     }
 
     /// Mixing of features draws its partners from the batch.
     fn batch(&self, epoch: usize, clips: &[usize]) -> Result<Batch> {
-        let made = self.features(epoch, clips)?;
-        self.check_shapes(clips, &made)?;
-        let mixed = mixed(&self.augmenter, &made, |at| self.rng(epoch, clips[at], ""))?;
+        let draws = Draw::read(clips, self.set.manifest.clips.len());
+        let made = self.features(epoch, &draws)?;
+        self.check_shapes(&draws, &made)?;
+        let mixed = mixed(&self.augmenter, &made, |at| self.rng(epoch, draws[at], ""))?;
+        let clips = || draws.iter().map(|draw| draw.clip);
         Ok(Batch {
             shape: mixed.shape,
             features: mixed.features,
             targets: mixed.targets,
-            weights: clips.iter().map(|&clip| self.set.weight(clip)).collect(),
-            is_noisy: clips.iter().map(|&clip| self.set.is_noisy(clip)).collect(),
-            names: clips
-                .iter()
-                .map(|&c| self.set.manifest.clips[c].name.clone())
+            weights: clips().map(|clip| self.set.weight(clip)).collect(),
+            is_noisy: clips().map(|clip| self.set.is_noisy(clip)).collect(),
+            names: clips()
+                .map(|clip| self.set.manifest.clips[clip].name.clone())
                 .collect(),
         })
     }
@@ -572,5 +613,35 @@ impl Examples for ValidationClips<'_> {
 
     fn name(&self, clip: usize) -> String {
         self.set.manifest.clips[self.clips[clip]].name.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_of_a_clip_are_told_apart_and_the_first_is_the_clip() {
+        let clips = vec![vec![2, 0, 2], vec![1, 2], vec![0]];
+        let written = Draw::written(clips.clone(), 3);
+        assert_eq!(written, [vec![2, 0, 5], vec![1, 8], vec![3]]);
+        let n_before = [vec![0, 0, 1], vec![0, 2], vec![1]];
+        for (batch, (clips, n_before)) in written.iter().zip(clips.iter().zip(n_before)) {
+            let draws = Draw::read(batch, 3);
+            assert!(draws.iter().map(|draw| draw.clip).eq(clips.iter().copied()));
+            assert!(draws.iter().map(|draw| draw.n_before).eq(n_before));
+        }
+    }
+
+    #[test]
+    fn only_the_first_draw_has_the_stream_of_the_clip() {
+        let stream = |mut rng: ClipRng| [(); 4].map(|()| rng.unit_f64());
+        let draws = Draw::read(&[1, 4, 7], 3);
+        let [first, second, third] =
+            [0_usize, 1, 2].map(|at| stream(draws[at].rng(9, 2, "dog.wav")));
+        assert_eq!(first, stream(ClipRng::new(9, 2, "dog.wav")));
+        assert_ne!(first, second);
+        assert_ne!(first, third);
+        assert_ne!(second, third);
     }
 }

@@ -60,22 +60,25 @@ impl LossConfig {
     /// # Errors
     /// [`Error::Config`] names the setting.
     pub fn check(&self) -> Result<()> {
-        let (key, value, range) = match *self {
-            Self::CrossEntropy { label_smoothing } | Self::Bce { label_smoothing } => {
-                ("label_smoothing", label_smoothing, 0.0..1.0)
+        let (key, value, expected) = match *self {
+            Self::CrossEntropy { label_smoothing } | Self::Bce { label_smoothing }
+                if !(0.0..1.0).contains(&label_smoothing) =>
+            {
+                let expected = "must be at least 0 and below 1";
+                ("label_smoothing", label_smoothing, expected)
             }
             Self::Focal { alpha, .. } if !(0.0..=1.0).contains(&alpha) => {
-                ("alpha", alpha, 0.0..1.0)
+                ("alpha", alpha, "must be 0 to 1")
             }
-            Self::Focal { gamma, .. } => ("gamma", gamma, 0.0..100.0),
+            Self::Focal { gamma, .. } if !(0.0..100.0).contains(&gamma) => {
+                ("gamma", gamma, "must be at least 0 and below 100")
+            }
+            _ => return Ok(()),
         };
-        if range.contains(&value) {
-            return Ok(());
-        }
         Err(Error::Config {
             key: format!("train.loss.{key}"),
             found: value.to_string(),
-            expected: format!("must be at least {} and below {}", range.start, range.end),
+            expected: expected.to_owned(),
         })
     }
 }
@@ -158,7 +161,7 @@ impl Loss {
         }
     }
 
-    fn class_weight(&self, class: usize) -> f64 {
+    pub(crate) fn class_weight(&self, class: usize) -> f64 {
         self.class_weights.as_ref().map_or(1.0, |w| w[class])
     }
 
@@ -372,16 +375,21 @@ mod tests {
 
     #[test]
     fn impossible_settings_are_named() {
-        let error = Loss::new(
-            LossConfig::Bce {
-                label_smoothing: 1.5,
-            },
-            None,
-        )
-        .unwrap_err();
+        let message = |config: LossConfig| config.check().map_err(|error| error.to_string());
+        let smoothed = |label_smoothing| message(LossConfig::Bce { label_smoothing });
         assert_eq!(
-            error.to_string(),
-            "train.loss.label_smoothing is 1.5, must be at least 0 and below 1"
+            smoothed(1.5),
+            Err("train.loss.label_smoothing is 1.5, must be at least 0 and below 1".to_owned())
         );
+        let focal = |gamma, alpha| message(LossConfig::Focal { gamma, alpha });
+        assert_eq!(
+            focal(2.0, 1.5),
+            Err("train.loss.alpha is 1.5, must be 0 to 1".to_owned())
+        );
+        assert_eq!(
+            focal(-1.0, 1.0),
+            Err("train.loss.gamma is -1, must be at least 0 and below 100".to_owned())
+        );
+        assert_eq!(focal(2.0, 1.0), Ok(()));
     }
 }

@@ -17,11 +17,16 @@ const LEAST_SCORE: f64 = 1e-12;
 #[serde(deny_unknown_fields, default)]
 pub struct NoisyConfig {
     /// Soft bootstrapping (`l_soft`): the target is `beta · label + (1 − beta) · score`, the score being
-    /// the network's own at that moment. 0 to 1; 1 believes the labels. Reed et al. (2015), equation 3.
+    /// the network's own at that moment. 0 to 1; 1 believes the labels.
+    ///
+    /// The target is held constant, as in the argus recipe: no gradient goes through its score. With nothing else
+    /// that changes the loss (`lq`, class weights, label smoothing, a focal loss), the gradient is that of the
+    /// labels times `beta`: a weight on the clip. Reed et al. (2015), equation 3, also lets the gradient through.
     pub bootstrap: Option<f64>,
     /// Generalised cross-entropy `lq`: `sum of t (1 − p^q) / q`, between cross-entropy (q near 0) and
     /// the absolute error (q = 1), which lets a wrong label pull less. Above 0 to 1. Zhang and Sabuncu
-    /// (2018), equation 5.
+    /// (2018), equation 5. Class weights count as in the ordinary loss, whose label smoothing and focal factor are
+    /// left out.
     pub lq: Option<f64>,
     /// Loss masking: a noisy clip whose loss is above this share of the largest loss in its batch does
     /// not count. 0 to 1. Jeong and Lim (2018) use 0.8.
@@ -58,6 +63,26 @@ impl NoisyConfig {
         }
         Ok(())
     }
+
+    /// Where in a row of outputs those begin that learn from the clip.
+    fn head_offset(&self, is_noisy: bool, n_classes: usize) -> usize {
+        match self.own_head && is_noisy {
+            true => n_classes,
+            false => 0,
+        }
+    }
+
+    /// Refuses a network without the outputs that noisy clips are to have.
+    fn check_width(&self, width: usize, n_classes: usize) -> Result<()> {
+        if !self.own_head || width == 2 * n_classes {
+            return Ok(());
+        }
+        Err(Error::Shape {
+            what: "train.noisy.own_head: outputs of the network".to_owned(),
+            found: width.to_string(),
+            expected: format!("{}, two for every class", 2 * n_classes),
+        })
+    }
 }
 
 /// The clips of a batch as the loss sees them.
@@ -77,6 +102,9 @@ impl Loss {
     /// # Shapes
     /// - `logits`: `[clip, class]`, or `[clip, 2 · class]` with a head for noisy clips of its own
     ///
+    /// # Errors
+    /// [`Error::Shape`] if noisy clips are to have a head of their own and there is none.
+    ///
     /// # Panics
     /// If the lengths do not fit: the trainer makes all of them.
     pub fn evaluate_noisy(
@@ -84,18 +112,15 @@ impl Loss {
         config: &NoisyConfig,
         logits: &[f32],
         clips: Labelled<'_>,
-    ) -> LossValue {
+    ) -> Result<LossValue> {
         let n_clips = clips.weights.len();
         let n_classes = clips.targets.len() / n_clips.max(1);
         let width = logits.len() / n_clips.max(1);
+        config.check_width(width, n_classes)?;
         assert!(width == n_classes || width == 2 * n_classes, "whole rows");
         let rows: Vec<(f64, Vec<f64>)> = (0..n_clips)
             .map(|clip| {
-                let offset = if config.own_head && clips.is_noisy[clip] {
-                    n_classes
-                } else {
-                    0
-                };
+                let offset = config.head_offset(clips.is_noisy[clip], n_classes);
                 let row = &logits[clip * width + offset..][..n_classes];
                 let targets = &clips.targets[clip * n_classes..][..n_classes];
                 match clips.is_noisy[clip] {
@@ -121,18 +146,14 @@ impl Loss {
                 f64::from(clips.weights[clip])
             };
             value.per_clip.push(loss * weight);
-            let offset = if config.own_head && is_noisy {
-                n_classes
-            } else {
-                0
-            };
+            let offset = config.head_offset(is_noisy, n_classes);
             let own = &mut value.gradient[clip * width + offset..][..n_classes];
             for (gradient, slope) in own.iter_mut().zip(slopes) {
                 *gradient = (slope * weight / n_clips as f64) as f32;
             }
         }
         value.mean = value.per_clip.iter().sum::<f64>() / n_clips.max(1) as f64;
-        value
+        Ok(value)
     }
 
     /// The loss of a noisy clip and its gradient.
@@ -145,48 +166,51 @@ impl Loss {
         let targets: Vec<f32> = labels.iter().zip(&scores).map(soften).collect();
         match config.lq {
             None => self.row(logits, &targets),
-            Some(q) if self.config().is_single_label() => lq_softmax(&scores, &targets, q),
-            Some(q) => lq_binary(&scores, &targets, q),
+            Some(q) if self.config().is_single_label() => self.lq_softmax(&scores, &targets, q),
+            Some(q) => self.lq_binary(&scores, &targets, q),
         }
     }
-}
 
-/// `sum t (1 − p^q) / q` with `p = softmax(x)`: the derivative is `p_j sum t p^q − t_j p_j^q`.
-fn lq_softmax(scores: &[f32], targets: &[f32], q: f64) -> (f64, Vec<f64>) {
-    let powers: Vec<f64> = scores
-        .iter()
-        .map(|&p| f64::from(p).max(LEAST_SCORE).powf(q))
-        .collect();
-    let pairs = || {
-        targets
+    /// `sum w t (1 − p^q) / q` with `p = softmax(x)` and the weight `w` of each class: the derivative is
+    /// `p_j sum w t p^q − w_j t_j p_j^q`.
+    fn lq_softmax(&self, scores: &[f32], targets: &[f32], q: f64) -> (f64, Vec<f64>) {
+        let powers: Vec<f64> = scores
             .iter()
-            .zip(&powers)
-            .map(|(&t, power)| (f64::from(t), power))
-    };
-    let loss = pairs().map(|(t, power)| t * (1.0 - power) / q).sum();
-    let pull: f64 = pairs().map(|(t, power)| t * power).sum();
-    let slopes = pairs()
-        .zip(scores)
-        .map(|((t, power), &p)| f64::from(p) * pull - t * power);
-    (loss, slopes.collect())
-}
+            .map(|&p| f64::from(p).max(LEAST_SCORE).powf(q))
+            .collect();
+        let weighted: Vec<f64> = targets
+            .iter()
+            .enumerate()
+            .map(|(class, &t)| f64::from(t) * self.class_weight(class))
+            .collect();
+        let pairs = || weighted.iter().zip(&powers);
+        let loss = pairs().map(|(t, power)| t * (1.0 - power) / q).sum();
+        let pull: f64 = pairs().map(|(t, power)| t * power).sum();
+        let slopes = pairs()
+            .zip(scores)
+            .map(|((t, power), &p)| f64::from(p) * pull - t * power);
+        (loss, slopes.collect())
+    }
 
-/// The mean over the classes of `t (1 − p^q) / q + (1 − t) (1 − (1 − p)^q) / q`.
-fn lq_binary(scores: &[f32], targets: &[f32], q: f64) -> (f64, Vec<f64>) {
-    let n = scores.len().max(1) as f64;
-    let mut loss = 0.0;
-    let slopes = scores
-        .iter()
-        .zip(targets)
-        .map(|(&p, &t)| {
-            let (p, t) = (f64::from(p), f64::from(t));
-            let present = p.max(LEAST_SCORE).powf(q);
-            let absent = (1.0 - p).max(LEAST_SCORE).powf(q);
-            loss += (t * (1.0 - present) + (1.0 - t) * (1.0 - absent)) / q / n;
-            ((1.0 - t) * absent * p - t * present * (1.0 - p)) / n
-        })
-        .collect();
-    (loss, slopes)
+    /// The mean over the classes of `w (t (1 − p^q) + (1 − t) (1 − (1 − p)^q)) / q` with the weight `w` of each.
+    fn lq_binary(&self, scores: &[f32], targets: &[f32], q: f64) -> (f64, Vec<f64>) {
+        let n = scores.len().max(1) as f64;
+        let mut loss = 0.0;
+        let slopes = scores
+            .iter()
+            .zip(targets)
+            .enumerate()
+            .map(|(class, (&p, &t))| {
+                let (p, t) = (f64::from(p), f64::from(t));
+                let weight = self.class_weight(class);
+                let present = p.max(LEAST_SCORE).powf(q);
+                let absent = (1.0 - p).max(LEAST_SCORE).powf(q);
+                loss += weight * (t * (1.0 - present) + (1.0 - t) * (1.0 - absent)) / q / n;
+                weight * ((1.0 - t) * absent * p - t * present * (1.0 - p)) / n
+            })
+            .collect();
+        (loss, slopes)
+    }
 }
 
 /// A pseudo-label: a clip's scores raised to a power, which draws them apart, and brought back to their
@@ -211,8 +235,14 @@ mod tests {
     const TARGETS: [f32; 9] = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
     const NOISY: [bool; 3] = [false, true, true];
 
+    const CLASS_WEIGHTS: [f64; 3] = [0.5, 2.0, 1.25];
+
     fn losses() -> [Loss; 2] {
-        let plain = |config| Loss::new(config, None).unwrap();
+        losses_with(None)
+    }
+
+    fn losses_with(class_weights: Option<Vec<f64>>) -> [Loss; 2] {
+        let plain = |config| Loss::new(config, class_weights.clone()).unwrap();
         [
             plain(LossConfig::CrossEntropy {
                 label_smoothing: 0.0,
@@ -221,6 +251,13 @@ mod tests {
                 label_smoothing: 0.0,
             }),
         ]
+    }
+
+    /// Losses without and with weights of the classes.
+    fn all_losses() -> [Loss; 4] {
+        let [softmax, binary] = losses();
+        let [weighted_softmax, weighted_binary] = losses_with(Some(CLASS_WEIGHTS.to_vec()));
+        [softmax, binary, weighted_softmax, weighted_binary]
     }
 
     fn clips(weights: &[f32; 3]) -> Labelled<'_> {
@@ -232,7 +269,8 @@ mod tests {
     }
 
     fn evaluate(loss: &Loss, config: &NoisyConfig, logits: &[f32]) -> LossValue {
-        loss.evaluate_noisy(config, logits, clips(&[1.0, 0.6, 1.0]))
+        let value = loss.evaluate_noisy(config, logits, clips(&[1.0, 0.6, 1.0]));
+        value.unwrap()
     }
 
     #[test]
@@ -266,7 +304,7 @@ mod tests {
         };
         let expected: f64 = (6..9).map(|i| term(LOGITS[i], TARGETS[i])).sum::<f64>() / 3.0;
         assert!((value.per_clip[2] - expected).abs() < 1e-6);
-        for loss in losses() {
+        for loss in all_losses() {
             let gradient = evaluate(&loss, &config, &LOGITS).gradient;
             for i in 0..LOGITS.len() {
                 let at = |shift: f32| {
@@ -287,10 +325,44 @@ mod tests {
             lq: Some(1e-5),
             ..NoisyConfig::default()
         };
-        for loss in losses() {
+        for loss in all_losses() {
             let plain = loss.evaluate(&LOGITS, &TARGETS, &[1.0, 0.6, 1.0]);
             let value = evaluate(&loss, &config, &LOGITS);
             assert!((value.mean - plain.mean).abs() < 1e-3);
+        }
+    }
+
+    #[test]
+    fn lq_weighs_classes_by_its_formula() {
+        let q = 0.7;
+        let config = NoisyConfig {
+            lq: Some(q),
+            ..NoisyConfig::default()
+        };
+        let [softmax, binary] = losses_with(Some(CLASS_WEIGHTS.to_vec()));
+        let (logits, targets) = ([0.4_f32, -1.0, 0.3], [0.2_f32, 0.5, 0.3]);
+        let clip = Labelled {
+            targets: &targets,
+            weights: &[0.5],
+            is_noisy: &[true],
+        };
+        let powers = logits.map(|x| f64::from(x).exp());
+        let total: f64 = powers.iter().sum();
+        let of_softmax = |class: usize| {
+            let p = powers[class] / total;
+            CLASS_WEIGHTS[class] * f64::from(targets[class]) * (1.0 - p.powf(q)) / q
+        };
+        let of_sigmoid = |class: usize| {
+            let t = f64::from(targets[class]);
+            let p = 1.0 / (1.0 + 1.0 / powers[class]);
+            let (present, absent) = (1.0 - p.powf(q), 1.0 - (1.0 - p).powf(q));
+            CLASS_WEIGHTS[class] * (t * present + (1.0 - t) * absent) / q / 3.0
+        };
+        let naive_softmax: f64 = (0..3).map(of_softmax).sum();
+        let naive_binary: f64 = (0..3).map(of_sigmoid).sum();
+        for (loss, naive) in [(softmax, naive_softmax), (binary, naive_binary)] {
+            let found = loss.evaluate_noisy(&config, &logits, clip).unwrap().mean;
+            assert!((found - 0.5 * naive).abs() < 1e-6, "{found} and {naive}");
         }
     }
 
@@ -312,6 +384,11 @@ mod tests {
             for (a, b) in value.gradient.iter().zip(&naive.gradient) {
                 assert!((a - b).abs() < 1e-6);
             }
+            // The pull is that of the labels at a weight of beta.
+            let plain = loss.evaluate(&LOGITS, &TARGETS, &[1.0, 0.6 * 0.7, 0.7]);
+            for (a, b) in value.gradient.iter().zip(&plain.gradient) {
+                assert!((a - b).abs() < 1e-6);
+            }
         }
     }
 
@@ -327,6 +404,7 @@ mod tests {
                 ..NoisyConfig::default()
             };
             let value = loss.evaluate_noisy(&config, &LOGITS, clips(&[1.0; 3]));
+            let value = value.unwrap();
             for (clip, is_masked) in masked.into_iter().enumerate() {
                 let expected = if is_masked { 0.0 } else { plain.per_clip[clip] };
                 assert_eq!(value.per_clip[clip], expected);
@@ -362,6 +440,20 @@ mod tests {
                 assert_eq!(other, [0.0; 3]);
             }
         }
+    }
+
+    #[test]
+    fn a_head_for_noisy_clips_that_is_not_there_is_refused() {
+        let config = NoisyConfig {
+            own_head: true,
+            ..NoisyConfig::default()
+        };
+        let [loss, _] = losses();
+        let error = loss.evaluate_noisy(&config, &LOGITS, clips(&[1.0; 3]));
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "train.noisy.own_head: outputs of the network: found 3, expected 6, two for every class"
+        );
     }
 
     #[test]

@@ -111,11 +111,20 @@ impl OptimizerConfig {
             Some((key, value, _)) => Err(Error::Config {
                 key: format!("train.optimizer.{key}"),
                 found: value.to_string(),
-                expected: "must be at least 0 and below 1".to_owned(),
+                expected: match *key {
+                    "epsilon" => "must be above 0 and below 1".to_owned(),
+                    _ => "must be at least 0 and below 1".to_owned(),
+                },
             }),
         }
     }
 }
+
+/// Values from which the CPU device adds up in parallel, in an order that the number of threads decides.
+const PARALLEL_SUM: usize = 1 << 22;
+
+/// Values that are added up by themselves where there are so many.
+const PIECE: usize = 1 << 18;
 
 /// What the optimizer remembers of one parameter.
 #[derive(Debug, Clone, Default)]
@@ -275,7 +284,7 @@ pub fn clip_norm(gradients: &mut [Option<Tensor<1>>], limit: Option<f64>) -> Res
     let squares: Vec<Tensor<1>> = gradients
         .iter()
         .flatten()
-        .map(|g| (g.clone() * g.clone()).sum())
+        .flat_map(sums_of_squares)
         .collect();
     if squares.is_empty() {
         return Ok(0.0);
@@ -288,4 +297,78 @@ pub fn clip_norm(gradients: &mut [Option<Tensor<1>>], limit: Option<f64>) -> Res
         }
     }
     Ok(norm)
+}
+
+/// The sum of a tensor's squares, or those of its pieces, which add up to the same at any number of threads.
+fn sums_of_squares(values: &Tensor<1>) -> Vec<Tensor<1>> {
+    let squares = values.clone() * values.clone();
+    let [n_values] = squares.dims();
+    if n_values < PARALLEL_SUM {
+        return vec![squares.sum()];
+    }
+    let piece = |start: usize| {
+        let length = PIECE.min(n_values - start);
+        squares.clone().narrow(0, start, length).sum()
+    };
+    (0..n_values).step_by(PIECE).map(piece).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{flat, host};
+    use burn::tensor::Device;
+
+    #[test]
+    fn the_norm_of_many_values_is_the_same_at_any_number_of_threads() {
+        let value = |i: u32| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 16_777_216.0 - 0.5;
+        let many: Vec<f32> = (0..5_000_000).map(value).collect();
+        let few = [3.0_f32, -4.0];
+        let squares = many.iter().chain(&few).map(|&x| f64::from(x).powi(2));
+        let naive = squares.sum::<f64>().sqrt();
+        let norm = |n_threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads);
+            pool.build().unwrap().install(|| {
+                let device = Device::flex();
+                let mut gradients = [Some(flat(&many, &device)), None, Some(flat(&few, &device))];
+                clip_norm(&mut gradients, None).unwrap()
+            })
+        };
+        let alone = norm(1);
+        assert!((alone / naive - 1.0).abs() < 1e-5, "{alone} and {naive}");
+        assert_eq!([norm(2), norm(7)], [alone; 2]);
+    }
+
+    #[test]
+    fn gradients_are_scaled_down_to_the_limit_together() {
+        let device = Device::flex();
+        let mut gradients = [
+            Some(flat(&[3.0], &device)),
+            None,
+            Some(flat(&[0.0, -4.0], &device)),
+        ];
+        assert_eq!(clip_norm(&mut gradients, Some(6.0)).unwrap(), 5.0);
+        assert_eq!(clip_norm(&mut gradients, Some(1.0)).unwrap(), 5.0);
+        let clipped = gradients.into_iter().flatten().map(|g| host(g).unwrap());
+        for (found, expected) in clipped.flatten().zip([0.6_f32, 0.0, -0.8]) {
+            assert!((found - expected).abs() < 1e-6, "{found} and {expected}");
+        }
+    }
+
+    #[test]
+    fn impossible_settings_are_named() {
+        let message = |text: &str| {
+            let config: OptimizerConfig = toml::from_str(text).unwrap();
+            config.check().map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            message("kind = 'adamw'\nepsilon = 0.0"),
+            Err("train.optimizer.epsilon is 0, must be above 0 and below 1".to_owned())
+        );
+        assert_eq!(
+            message("kind = 'sgd'\nmomentum = 1.0"),
+            Err("train.optimizer.momentum is 1, must be at least 0 and below 1".to_owned())
+        );
+        assert_eq!(message("kind = 'adamw'"), Ok(()));
+    }
 }

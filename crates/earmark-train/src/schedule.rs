@@ -232,7 +232,7 @@ impl Plateau {
     }
 }
 
-fn check(config: &ScheduleConfig) -> Result<()> {
+pub(crate) fn check(config: &ScheduleConfig) -> Result<()> {
     let rules: &[(&str, f64, std::ops::RangeInclusive<f64>)] = match config {
         ScheduleConfig::Constant => &[],
         ScheduleConfig::Cosine { end } => &[("end", *end, 0.0..=1.0)],

@@ -30,7 +30,8 @@ pub trait Batches: Sync {
     /// The number of classes.
     fn n_classes(&self) -> usize;
 
-    /// The batches of an epoch, each a list of clips.
+    /// The batches of an epoch, each a list of clips as [`Batches::batch`] takes them: a clip that is drawn again
+    /// may have another number.
     fn plan(&self, epoch: usize) -> Vec<Vec<usize>>;
 
     /// The examples of a batch.

@@ -4,6 +4,7 @@
 //! expected; causes stay attached as sources. Messages begin with the file's name where there is
 //! one, in lower case, without a full stop.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use crate::dataset::nearest;
@@ -269,7 +270,10 @@ pub enum Error {
     },
 
     /// A data set's label is not in the vocabulary.
-    #[error("{place}: label `{label}` is not in the vocabulary ({n_classes} classes)")]
+    #[error(
+        "{place}: label `{}` is not in the vocabulary ({n_classes} classes)",
+        shortened(label)
+    )]
     UnknownLabel {
         /// The table and line, or the clip.
         place: String,
@@ -286,7 +290,10 @@ pub enum Error {
     Cancelled,
 
     /// A class is not in the vocabulary.
-    #[error("label `{label}` is not in the vocabulary ({n_classes} classes)")]
+    #[error(
+        "label `{}` is not in the vocabulary ({n_classes} classes)",
+        shortened(label)
+    )]
     UnknownClass {
         /// The label as written.
         label: String,
@@ -342,6 +349,14 @@ pub enum Error {
         /// Why it is needed.
         reason: String,
     },
+}
+
+/// A value from a file as messages show it: its first 80 characters, and an ellipsis where it is longer.
+pub fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(80) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+    }
 }
 
 /// What a TOML reader has to say, in one line. For an unknown key it lists the known ones: the nearest of

@@ -18,6 +18,7 @@ pub mod error;
 pub mod eval;
 pub mod features;
 pub mod hear;
+pub mod lines;
 pub mod model;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod numpy;

@@ -21,7 +21,7 @@ use clap::ValueEnum;
 
 pub(crate) use earmark::results::{Row, Run, Subject, path_text};
 pub(crate) use parquet_table::properties as parquet_properties;
-pub(crate) use place::{Destination, Layout, Outputs};
+pub(crate) use place::{Destination, Layout, Outputs, check_output};
 
 /// The format of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]

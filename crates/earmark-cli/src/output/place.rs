@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use earmark::bundle::OutputPlace;
 use tempfile::NamedTempFile;
 
 use crate::errors::Hinted;
@@ -25,7 +26,13 @@ enum Stream {
     Stdout(BufWriter<io::Stdout>),
     /// A pipe or a device, which cannot be replaced.
     Special(BufWriter<File>),
-    File(BufWriter<NamedTempFile>, PathBuf),
+    File {
+        writer: BufWriter<NamedTempFile>,
+        /// What the user calls it.
+        path: PathBuf,
+        /// Where it goes: the end of the links, if the path is one.
+        target: PathBuf,
+    },
 }
 
 impl Destination {
@@ -36,29 +43,23 @@ impl Destination {
         }
     }
 
-    /// A file that replaces what is at `path` when it is complete.
+    /// A file that replaces what is at `path` when it is complete; where a link leads, not the link.
     pub(crate) fn file(path: &Path) -> anyhow::Result<Self> {
         let name = path.display().to_string();
-        let is_special = path.metadata().is_ok_and(|metadata| !metadata.is_file());
-        let stream = if is_special {
-            Stream::Special(BufWriter::new(
-                File::create(path).with_context(|| format!("cannot write {name}"))?,
-            ))
-        } else {
-            let folder = match path.parent() {
-                Some(folder) if !folder.as_os_str().is_empty() => folder,
-                _ => Path::new("."),
-            };
-            if !folder.is_dir() {
-                anyhow::bail!(
-                    "cannot write {name}: there is no folder {}",
-                    folder.display()
-                );
+        let context = || format!("cannot write {name}");
+        let stream = match place(path)? {
+            OutputPlace::Stream(path) => {
+                let stream = OutputPlace::open_stream(&path).with_context(context)?;
+                Stream::Special(BufWriter::new(stream))
             }
-            let file = temporary()
-                .tempfile_in(folder)
-                .with_context(|| format!("cannot write {name}"))?;
-            Stream::File(BufWriter::with_capacity(1 << 16, file), path.to_owned())
+            OutputPlace::File(target) => {
+                let file = temporary_beside(&target).with_context(context)?;
+                Stream::File {
+                    writer: BufWriter::with_capacity(1 << 16, file),
+                    path: path.to_owned(),
+                    target,
+                }
+            }
         };
         Ok(Self { stream, name })
     }
@@ -66,20 +67,20 @@ impl Destination {
     /// A file beside this one, for a format that has two. Standard output has none.
     pub(super) fn sibling(&self, extension: &str) -> anyhow::Result<Option<Self>> {
         match &self.stream {
-            Stream::File(_, path) => Self::file(&path.with_extension(extension)).map(Some),
+            Stream::File { path, .. } => Self::file(&path.with_extension(extension)).map(Some),
             Stream::Stdout(_) | Stream::Special(_) => Ok(None),
         }
     }
 
     /// Whether [`Destination::write_at_start`] works.
     pub(crate) fn can_seek(&self) -> bool {
-        matches!(self.stream, Stream::File(..))
+        matches!(self.stream, Stream::File { .. })
     }
 
     /// Overwrites the first bytes.
     pub(crate) fn write_at_start(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.stream {
-            Stream::File(writer, _) => {
+            Stream::File { writer, .. } => {
                 writer.seek(SeekFrom::Start(0))?;
                 writer.write_all(bytes)?;
                 writer.seek(SeekFrom::End(0)).map(|_| ())
@@ -96,10 +97,14 @@ impl Destination {
         let done = match stream {
             Stream::Stdout(mut writer) => writer.flush(),
             Stream::Special(mut writer) => writer.flush(),
-            Stream::File(writer, path) => writer
+            Stream::File { writer, target, .. } => writer
                 .into_inner()
                 .map_err(io::IntoInnerError::into_error)
-                .and_then(|file| file.persist(&path).map(|_| ()).map_err(|error| error.error)),
+                .and_then(|file| {
+                    file.persist(&target)
+                        .map(|_| ())
+                        .map_err(|error| error.error)
+                }),
         };
         done.with_context(|| format!("cannot write {name}"))
     }
@@ -108,7 +113,7 @@ impl Destination {
         match &mut self.stream {
             Stream::Stdout(writer) => writer,
             Stream::Special(writer) => writer,
-            Stream::File(writer, _) => writer,
+            Stream::File { writer, .. } => writer,
         }
     }
 }
@@ -121,6 +126,29 @@ impl Write for Destination {
     fn flush(&mut self) -> io::Result<()> {
         self.writer().flush()
     }
+}
+
+/// Refuses a path to which no file can be written, before there is anything to write.
+pub(crate) fn check_output(path: &Path) -> anyhow::Result<()> {
+    if let OutputPlace::File(target) = place(path)? {
+        let file = temporary_beside(&target);
+        drop(file.with_context(|| format!("cannot write {}", path.display()))?);
+    }
+    Ok(())
+}
+
+/// Where a path leads.
+fn place(path: &Path) -> anyhow::Result<OutputPlace> {
+    OutputPlace::of(path)
+        .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))
+}
+
+fn temporary_beside(target: &Path) -> io::Result<NamedTempFile> {
+    let folder = match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    temporary().tempfile_in(folder)
 }
 
 /// Temporary files that become ordinary ones, readable as the user's umask says.
@@ -387,6 +415,42 @@ mod tests {
         destination.finish().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"Jello");
         drop(Destination::file(&path).unwrap());
+        check_output(&path).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_and_files_beside_it_are_called_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let [target, link] = ["a.npy", "link.npy"].map(|name| folder.path().join(name));
+        std::os::unix::fs::symlink("a.npy", &link).unwrap();
+        let mut destination = Destination::file(&link).unwrap();
+        let rows = destination.sibling("rows.csv").unwrap().unwrap();
+        rows.finish().unwrap();
+        destination.write_all(b"hello").unwrap();
+        destination.finish().unwrap();
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(std::fs::read(&target).unwrap(), b"hello");
+        assert!(folder.path().join("link.rows.csv").is_file());
+    }
+
+    #[test]
+    fn places_that_cannot_be_written_are_known_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = |name: &str| {
+            let path = folder.path().join(name);
+            let [checked, opened] = [check_output(&path).err(), Destination::file(&path).err()]
+                .map(|error| error.map_or_else(String::new, |error| error.to_string()));
+            assert_eq!(checked, opened);
+            checked.replace(&folder.path().display().to_string(), "HERE")
+        };
+        assert_eq!(message(""), "cannot write HERE/: a folder, expected a file");
+        assert_eq!(
+            message("none/a.csv"),
+            "cannot write HERE/none/a.csv: there is no folder HERE/none"
+        );
+        assert_eq!(message("a.csv"), "");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

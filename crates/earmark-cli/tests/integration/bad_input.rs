@@ -170,6 +170,12 @@ fn options_that_do_not_fit_are_said_before_anything_is_tagged() {
         --- stderr
         error: segment.length_secs is 0, must be above 0 and at most 600
         "#);
+    insta::assert_snapshot!(place.tag("-t --window 0.5 --hop 1e-9 a.wav"), @r#"
+        exit code: 2
+        --- stdout
+        --- stderr
+        error: segment.hop_secs is 0.000000001, must be at least 0.001
+        "#);
     insta::assert_snapshot!(place.tag("-f csv -o no/such/folder.csv a.wav"), @r#"
         exit code: 2
         --- stdout

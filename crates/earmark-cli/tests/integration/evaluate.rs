@@ -192,13 +192,80 @@ fn fitted_thresholds_are_a_file_that_evaluate_and_tag_read() {
         text.contains("default = ") && text.contains("[classes]"),
         "{text}"
     );
+    let with_two = place
+        .read("set.csv")
+        .replacen("\"Low\"", "\"Low;Middle\"", 1);
+    place.file("several.csv", with_two.as_bytes());
     for command in [
         "tag --model tones.onnx --thresholds t.toml test1.wav",
-        "evaluate --model tones.onnx --thresholds t.toml --part test set.csv",
+        "evaluate --model tones.onnx --thresholds t.toml --part validation several.csv",
+        "evaluate --model tones.onnx --thresholds t.toml --fit-thresholds u.toml set.csv",
     ] {
         let screen = earmark(&place, command);
         assert!(screen.starts_with("exit code: 0"), "{screen}");
     }
+}
+
+#[test]
+fn thresholds_that_decide_nothing_are_refused() {
+    let place = clips();
+    place.file("t.toml", b"default = 0.25\n");
+    insta::assert_snapshot!(evaluate(&place, "set --thresholds t.toml"), @r#"
+        exit code: 2
+        --- stdout
+        --- stderr
+        no test split: all clips are judged, also those trained on, if any
+        error: --thresholds is for clips with several labels, but each of these 4 has one, and its highest score decides
+        hint: leave out --thresholds
+        "#);
+    let screen = evaluate(&place, "set --threshold 0.25");
+    assert!(
+        screen.contains("--threshold is for clips with several labels"),
+        "{screen}"
+    );
+    place.file(
+        "several.csv",
+        b"path,label\nset/Low/a.wav,Low;Middle\nset/Low/b.wav,Low;\n",
+    );
+    for set in ["set", "several.csv"] {
+        let screen = evaluate(&place, &format!("{set} --threshold nan"));
+        assert!(screen.starts_with("exit code: 2\n"), "{screen}");
+        assert!(
+            screen.contains("thresholds.default is NaN, must be from 0 to 1"),
+            "{screen}"
+        );
+    }
+}
+
+#[test]
+fn files_that_cannot_be_written_are_said_before_anything_is_heard() {
+    let place = clips();
+    place.file("rec/a.wav", &mono(&[(1.0, LOW)]));
+    place.file("a.txt", b"0.0\t0.5\tLow\n");
+    let options = [
+        "scores",
+        "report",
+        "curves",
+        "calibrate",
+        "fit-thresholds",
+        "report x.html --scores",
+    ];
+    for option in options {
+        let screen = evaluate(&place, &format!("set --part all --{option} none/x"));
+        assert_eq!(
+            screen,
+            "exit code: 2\n--- stdout\n--- stderr\n\
+             error: cannot write none/x: there is no folder none\n",
+            "{option}"
+        );
+    }
+    assert!(!place.exists("x.html"));
+    let screen = evaluate(&place, "rec --annotations a.txt --report rec");
+    assert_eq!(
+        screen,
+        "exit code: 2\n--- stdout\n--- stderr\n\
+         error: cannot write rec: a folder, expected a file\n"
+    );
 }
 
 /// A recording of 20 s with a low tone from 4 to 8 s and a high one from 12 to 14 s.

@@ -18,6 +18,7 @@ mod score;
 mod search;
 mod serve_api;
 mod serve_limits;
+mod sweep;
 mod tag_formats;
 mod tag_runs;
 mod train_command;

@@ -159,6 +159,43 @@ fn columns_are_those_of_the_sample() {
 }
 
 #[test]
+fn classes_that_the_sample_leaves_out_are_said() {
+    let place = challenge(NAMES);
+    place.file("two.csv", b"fname,Middle,Low\na.wav,0,0\n");
+    for format in ["kaggle2019", "csv"] {
+        let screen = predict(
+            &place,
+            &format!("-m model.onnx -f {format} --sample two.csv -o s.csv"),
+        );
+        assert!(screen.starts_with("exit code: 0\n"), "{screen}");
+        let warning = "model.onnx: warning: 2 of 4 classes of the model are no columns of the sample and \
+                       are left out, `Hi-hat` first";
+        assert!(screen.contains(warning), "{screen}");
+        assert!(place.read("s.csv").starts_with("fname,Middle,Low\na.wav,"));
+    }
+}
+
+#[test]
+fn every_format_has_the_rows_of_the_sample() {
+    let place = challenge(NAMES);
+    for name in ["s.csv", "s.npz"] {
+        let (_, format) = name.split_once('.').unwrap();
+        predict(&place, &format!("-m model.onnx -f {format} -o {name}"));
+        let table = earmark::ensemble::read(&place.path(name)).unwrap();
+        assert_eq!(
+            table.clips,
+            ["d.wav", "0b0427e2.wav", "b.wav", "a.wav", "c.wav"]
+        );
+        assert_eq!(table.classes, NAMES);
+    }
+    // Without one they come by name.
+    std::fs::remove_file(place.path("kaggle/sample_submission.csv")).unwrap();
+    predict(&place, "-m model.onnx -f csv -o s.csv");
+    let table = earmark::ensemble::read(&place.path("s.csv")).unwrap();
+    assert_eq!(table.clips[..2], ["0b0427e2.wav", "a.wav"]);
+}
+
+#[test]
 fn positions_change_scores_a_little_and_answers_not_at_all() {
     let place = challenge(NAMES);
     predict(&place, "-m model.onnx -f kaggle2018 -o one.csv");
@@ -171,6 +208,11 @@ fn positions_change_scores_a_little_and_answers_not_at_all() {
             .collect()
     };
     assert_eq!(first("one.csv"), first("four.csv"));
+    let screen = predict(&place, "-m model.onnx -f kaggle2018 --tta 101 -o more.csv");
+    assert!(
+        screen.contains("error: --tta is 101, expected 1 to 100\n"),
+        "{screen}"
+    );
 }
 
 #[test]
@@ -200,6 +242,8 @@ fn clips_are_heard_at_the_speeds_that_are_asked_for() {
     }
 }
 
+// A run that fails in the end needs a device that is always full.
+#[cfg(target_os = "linux")]
 #[test]
 fn what_is_heard_is_kept_and_other_settings_are_refused() {
     let place = challenge(NAMES);
@@ -217,18 +261,51 @@ fn what_is_heard_is_kept_and_other_settings_are_refused() {
     place.file(journal, begun.as_bytes());
     let other = predict(&place, "-m model.onnx -f csv -o s.csv --resume --tta 2");
     assert!(
-        other.contains("was begun with another model or other options"),
+        other.contains("it was begun with tta = 1, this run has 2"),
         "{other}"
     );
     assert!(
-        other.contains("hint: give the same options, or remove"),
+        other.contains("hint: give the same options, or remove s.csv.partial to start again"),
         "{other}"
     );
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn other_clips_of_the_same_names_are_refused() {
+    let place = challenge(NAMES);
+    let journal = "s.csv.partial/model-0.jsonl";
+    place.file(journal, begin(&place).as_bytes());
+    for (name, tone) in [("a", HIGH), ("b", HIGH), ("c", HIGH), ("d", LOW)] {
+        let clip = format!("other/audio_test/{name}.wav");
+        place.file(&clip, &mono(&[(1.0, tone)]));
+    }
+    let resume = "-m model.onnx -f csv -o s.csv --resume";
+    let mut other = place.bare();
+    other.args(["predict", "--data", "other", "--runtime", "rust"]);
+    let screen = place.screen(other.args(resume.split_whitespace()));
+    let complaint = "it was begun with data = \"[PLACE]/kaggle\", this run has \"[PLACE]/other\"";
+    assert!(screen.starts_with("exit code: 2\n"), "{screen}");
+    assert!(screen.contains(complaint), "{screen}");
+    // The same size and another time of change.
+    let changed = std::fs::File::options()
+        .write(true)
+        .open(place.path("kaggle/audio_test/d.wav"))
+        .unwrap();
+    changed.set_modified(std::time::UNIX_EPOCH).unwrap();
+    let screen = predict(&place, resume);
+    assert!(screen.starts_with("exit code: 2\n"), "{screen}");
+    assert!(
+        screen.contains("kaggle/audio_test/d.wav: has changed since it was heard"),
+        "{screen}"
+    );
+    assert!(!place.exists("s.csv"));
+}
+
 /// The first lines of the journal of a run whose output could not be written.
+#[cfg(target_os = "linux")]
 fn begin(place: &Place) -> String {
-    std::fs::create_dir_all(place.path("blocked.csv/inside")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", place.path("blocked.csv")).unwrap();
     let screen = predict(place, "-m model.onnx -f csv -o blocked.csv --resume");
     assert!(screen.starts_with("exit code: 2"), "{screen}");
     let journal = place.read("blocked.csv.partial/model-0.jsonl");
@@ -248,6 +325,35 @@ fn broken_and_missing_clips_are_failures_with_an_answer() {
     assert!(screen.contains("kaggle/audio_test/b.wav: "), "{screen}");
     assert!(screen.contains("2 could not be heard"), "{screen}");
     assert_eq!(place.read("s.csv").lines().count(), 6);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_said_before_hearing() {
+    let place = challenge(NAMES);
+    for (options, complaint) in [
+        (
+            "-o none/o.csv",
+            "cannot write none/o.csv: there is no folder none",
+        ),
+        (
+            "-o none/o.csv --resume",
+            "cannot write none/o.csv: there is no folder none",
+        ),
+        (
+            "-o kaggle",
+            "cannot write kaggle: a folder, expected a file",
+        ),
+        (
+            "-o s.csv --scores none/x.npz",
+            "cannot write none/x.npz: there is no folder none",
+        ),
+    ] {
+        let screen = predict(&place, &format!("-m model.onnx -f csv {options}"));
+        // Nothing is said of the clip without sound: it was not heard.
+        let expected = format!("exit code: 2\n--- stdout\n--- stderr\nerror: {complaint}\n");
+        assert_eq!(screen, expected, "{options}");
+    }
+    assert!(!place.exists("s.csv") && !place.exists("none"));
 }
 
 #[test]
@@ -272,6 +378,12 @@ fn what_cannot_become_a_submission_is_said_before_hearing() {
         screen.contains("sample_submission.csv:3: `a.wav` is listed again"),
         "{screen}"
     );
+    place.file("empty.csv", b"fname,label\n");
+    let screen = predict(
+        &place,
+        "-m model.onnx -f kaggle2018 -o s.csv --sample empty.csv",
+    );
+    assert!(screen.contains("empty.csv:1: no clips"), "{screen}");
     let screen = predict(&place, "-m nowhere/run -f csv -o s.csv");
     assert!(screen.starts_with("exit code: 2"), "{screen}");
     assert!(!place.exists("s.csv"));

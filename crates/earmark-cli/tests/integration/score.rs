@@ -96,3 +96,71 @@ fn submissions_that_do_not_fit_are_refused() {
         error: header.csv:1: columns name;guess, expected one named `fname`
         "#);
 }
+
+#[test]
+fn faults_are_named_with_the_lines_that_an_editor_shows() {
+    let place = kaggle_2018();
+    for end in ["\r\n", "\r"] {
+        let text = ["fname,label", "a.wav,Bark", "", "b.wav,A B C D", ""].join(end);
+        place.file("s.csv", text.as_bytes());
+        let screen = score(&place, "s.csv truth.csv");
+        assert!(
+            screen.contains("s.csv:4: 4 labels, expected 1 to 3"),
+            "{screen}"
+        );
+        let text = ["fname,label", "a.wav,Bark", "", "b.wav,", ""].join(end);
+        place.file("t.csv", text.as_bytes());
+        let screen = score(&place, "submission.csv t.csv");
+        assert!(screen.contains("t.csv:4: `b.wav` has no label"), "{screen}");
+    }
+}
+
+#[test]
+fn a_truth_that_scores_nothing_is_refused() {
+    let place = Place::new();
+    place.file("none.csv", b"fname,label,usage\na.wav,None,Ignored\n");
+    place.file("header.csv", b"fname,label\n");
+    place.file("s.csv", b"fname,label\na.wav,Bark\n");
+    insta::assert_snapshot!(score(&place, "s.csv none.csv"), @r#"
+        exit code: 2
+        --- stdout
+        --- stderr
+        error: none.csv: no clip of 1 is scored, all are `Ignored`
+        "#);
+    insta::assert_snapshot!(score(&place, "header.csv header.csv"), @r#"
+        exit code: 2
+        --- stdout
+        --- stderr
+        error: header.csv: no clips, expected one to score
+        "#);
+}
+
+#[test]
+fn nothing_right_is_zero_without_a_sign() {
+    let place = kaggle_2018();
+    place.file(
+        "wrong.csv",
+        b"fname,label\na.wav,Gong\nb.wav,Bark\nc.wav,Bark\nd.wav,Gong\n",
+    );
+    let screen = score(&place, "wrong.csv truth.csv --per-class");
+    assert!(
+        screen.contains("Public 0.00000  Private 0.00000"),
+        "{screen}"
+    );
+    assert!(!screen.contains("-0"), "{screen}");
+    let json = score(&place, "wrong.csv truth.csv --format json");
+    assert!(json.contains("\"map_at_3\": 0.0"), "{json}");
+    assert!(!json.contains("-0"), "{json}");
+}
+
+#[test]
+fn scores_are_ranked_in_double_precision() {
+    let place = Place::new();
+    place.file("truth.csv", b"fname,label\na.wav,Gong\nb.wav,Gong\n");
+    place.file(
+        "s.csv",
+        b"fname,Bark,Gong,Meow\na.wav,0.99999999,0.999999999,0.9999999\nb.wav,1e38,1e39,1e-47\n",
+    );
+    let screen = score(&place, "s.csv truth.csv");
+    assert!(screen.contains("Overall 1.00000"), "{screen}");
+}

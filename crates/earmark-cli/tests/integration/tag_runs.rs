@@ -178,6 +178,21 @@ fn a_run_that_was_killed_goes_on_and_writes_the_same_bytes() {
 
 #[cfg(unix)]
 #[test]
+fn a_link_stays_and_what_it_leads_to_is_written() {
+    let place = place(1);
+    place.file("there/old.csv", b"old");
+    std::os::unix::fs::symlink("there/old.csv", place.path("link.csv")).unwrap();
+    for options in ["-o whole.csv", "-o link.csv", "--resume -o link.csv"] {
+        let screen = place.tag(&format!("{options} rec/000.wav"));
+        assert!(screen.starts_with("exit code: 0\n"), "{screen}");
+    }
+    let link = place.path("link.csv").symlink_metadata().unwrap();
+    assert!(link.is_symlink());
+    assert!(same(&place.path("whole.csv"), &place.path("there/old.csv")));
+}
+
+#[cfg(unix)]
+#[test]
 fn an_interrupted_run_leaves_valid_tables() {
     let place = place(2);
     let endless = mono(&[(120.0, LOW)]);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use earmark::dataset::{Manifest, Quality, Split};
 use earmark::eval::{Scores, Targets, label_doubts};
+use earmark::lines::{LineCounter, csv_reason, header_line};
 use earmark::{Error, Result};
 use serde::Serialize;
 
@@ -249,23 +250,30 @@ fn read_table(path: &Path, scores: &mut ClipScores) -> Result<()> {
         line,
         reason,
     };
-    let mut reader = csv::Reader::from_path(path).map_err(|e| error(1, e.to_string()))?;
+    let text = std::fs::read(path).map_err(|e| error(1, e.to_string()))?;
+    let first_line = header_line(&text);
+    let mut reader = csv::Reader::from_reader(text.as_slice());
     let header = reader
         .headers()
-        .map_err(|e| error(1, e.to_string()))?
+        .map_err(|e| error(first_line, csv_reason(&e)))?
         .clone();
     let classes: Vec<String> = header.iter().skip(2).map(str::to_owned).collect();
     if header.get(0) != Some("clip") || header.get(1) != Some("labels") || classes.is_empty() {
         let reason = "expected the columns `clip`, `labels`, and one per class";
-        return Err(error(1, reason.to_owned()));
+        return Err(error(first_line, reason.to_owned()));
     }
     if !scores.classes.is_empty() && scores.classes != classes {
-        return Err(error(1, "other classes than in the other folds".to_owned()));
+        let reason = "other classes than in the other folds";
+        return Err(error(first_line, reason.to_owned()));
     }
     scores.classes = classes;
-    for (index, record) in reader.records().enumerate() {
-        let line = index + 2;
-        let record = record.map_err(|e| error(line, e.to_string()))?;
+    let mut lines = LineCounter::default();
+    for record in reader.records() {
+        let record = record.map_err(|e| {
+            let line = lines.line(&text, e.position());
+            error(line, csv_reason(&e))
+        })?;
+        let line = lines.line(&text, record.position());
         let row: Result<Vec<f32>> = record
             .iter()
             .skip(2)
@@ -281,7 +289,17 @@ fn read_table(path: &Path, scores: &mut ClipScores) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::uncertainty;
+    use super::{ClipScores, read_table, uncertainty};
+
+    #[test]
+    fn a_score_that_is_no_number_is_named_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scores.csv");
+        std::fs::write(&path, "clip,labels,Bark\r\n\r\na.wav,Bark,much\r\n").unwrap();
+        let error = read_table(&path, &mut ClipScores::default()).unwrap_err();
+        let end = "scores.csv:3: score is `much`, expected a number";
+        assert!(error.to_string().ends_with(end), "{error}");
+    }
 
     #[test]
     fn the_most_uncertain_class_counts() {

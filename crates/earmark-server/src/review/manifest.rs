@@ -1,6 +1,5 @@
 //! The result: a plain table of clips that training reads.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use earmark::Result;
@@ -18,8 +17,7 @@ pub(super) fn write(path: &Path, entries: &[Entry]) -> Result<usize> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let file = tempfile::NamedTempFile::new_in(folder)?;
-    let mut writer = csv::Writer::from_writer(file);
+    let mut writer = csv::Writer::from_writer(Vec::new());
     let broken = |error: csv::Error| std::io::Error::other(error.to_string());
     writer.write_record(COLUMNS).map_err(broken)?;
     let base = std::path::absolute(folder)?;
@@ -28,12 +26,10 @@ pub(super) fn write(path: &Path, entries: &[Entry]) -> Result<usize> {
         writer.write_record(record(entry, &base)?).map_err(broken)?;
         n_clips += 1;
     }
-    let mut file = writer
+    let table = writer
         .into_inner()
         .map_err(|error| std::io::Error::other(error.to_string()))?;
-    file.flush()?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
+    earmark::bundle::write_atomically(path, &table)?;
     Ok(n_clips)
 }
 

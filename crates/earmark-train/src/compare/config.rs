@@ -9,7 +9,8 @@ use earmark::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::run::config::DataConfig;
-use crate::trainer::TrainConfig;
+use crate::schedule::ScheduleConfig;
+use crate::trainer::{Keep, TrainConfig};
 
 /// A comparison of representations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,43 +119,8 @@ impl CompareConfig {
     /// # Errors
     /// [`Error::Config`] names the setting.
     pub fn check(&self) -> Result<()> {
-        let that = |holds: bool, key: &str, found: String, expected: &str| match holds {
-            true => Ok(()),
-            false => Err(Error::Config {
-                key: key.to_owned(),
-                found,
-                expected: expected.to_owned(),
-            }),
-        };
-        self.train.check()?;
-        let n = self.representations.len();
-        that(
-            n >= 2,
-            "representations",
-            n.to_string(),
-            "must be at least 2",
-        )?;
-        let mut names = BTreeMap::new();
-        for representation in &self.representations {
-            let name = &representation.name;
-            let slug = slug(name);
-            that(
-                !slug.is_empty(),
-                "representations.name",
-                format!("`{name}`"),
-                "must have a letter or digit",
-            )?;
-            if let Some(other) = names.insert(slug, name) {
-                let found = format!("`{other}` and `{name}`");
-                return that(
-                    false,
-                    "representations.name",
-                    found,
-                    "must differ in letters and digits",
-                );
-            }
-            self.front_end(representation)?;
-        }
+        self.check_train()?;
+        self.check_representations()?;
         let mut seeds = self.seeds.clone();
         seeds.sort_unstable();
         seeds.dedup();
@@ -196,6 +162,66 @@ impl CompareConfig {
         )
     }
 
+    /// Refuses settings of the training that would not be heeded.
+    fn check_train(&self) -> Result<()> {
+        let train = &self.train;
+        train.check()?;
+        let waits = matches!(train.schedule, ScheduleConfig::Plateau { .. })
+            || train.patience.is_some()
+            || train.keep != Keep::Last;
+        that(
+            !waits,
+            "train",
+            "a plateau, patience or keep = \"best\"".to_owned(),
+            "must be left out: no clips judge before the last epoch",
+        )?;
+        that(
+            !train.noisy.own_head,
+            "train.noisy.own_head",
+            "true".to_owned(),
+            "must be left out",
+        )?;
+        let weight = self.data.noisy_weight;
+        that(
+            weight == 1.0,
+            "data.noisy_weight",
+            weight.to_string(),
+            "must be left out: all clips count alike here",
+        )
+    }
+
+    fn check_representations(&self) -> Result<()> {
+        let n = self.representations.len();
+        that(
+            n >= 2,
+            "representations",
+            n.to_string(),
+            "must be at least 2",
+        )?;
+        let mut names = BTreeMap::new();
+        for representation in &self.representations {
+            let name = &representation.name;
+            let slug = slug(name);
+            that(
+                !slug.is_empty(),
+                "representations.name",
+                format!("`{name}`"),
+                "must have a letter or digit",
+            )?;
+            if let Some(other) = names.insert(slug, name) {
+                let found = format!("`{other}` and `{name}`");
+                return that(
+                    false,
+                    "representations.name",
+                    found,
+                    "must differ in letters and digits",
+                );
+            }
+            self.front_end(representation)?;
+        }
+        Ok(())
+    }
+
     /// The front end of a representation.
     ///
     /// # Errors
@@ -227,6 +253,17 @@ impl CompareConfig {
             found: error.to_string(),
             expected: "must be writable as TOML".to_owned(),
         })
+    }
+}
+
+fn that(holds: bool, key: &str, found: String, expected: &str) -> Result<()> {
+    match holds {
+        true => Ok(()),
+        false => Err(Error::Config {
+            key: key.to_owned(),
+            found,
+            expected: expected.to_owned(),
+        }),
     }
 }
 

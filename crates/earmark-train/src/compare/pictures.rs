@@ -8,7 +8,7 @@ use earmark::dataset::{BatchSampler, FeatureCache, Manifest, Quality, SamplerCon
 use earmark::features::Features;
 use earmark::{Error, Result};
 
-use crate::clips::{Made, mixed};
+use crate::clips::{Draw, Made, mixed};
 use crate::source::{Batch, Batches, Cut, Examples};
 
 /// The features of some clips in memory, each channel shifted and scaled by what the training clips
@@ -179,12 +179,9 @@ impl<'a> TrainingPictures<'a> {
         })
     }
 
-    fn rng(&self, epoch: usize, clip: usize) -> ClipRng {
-        ClipRng::new(
-            self.seed,
-            epoch as u64,
-            &self.pictures.manifest.clips[clip].name,
-        )
+    fn rng(&self, epoch: usize, draw: Draw) -> ClipRng {
+        let name = &self.pictures.manifest.clips[draw.clip].name;
+        draw.rng(self.seed, epoch, name)
     }
 }
 
@@ -194,31 +191,31 @@ impl Batches for TrainingPictures<'_> {
     }
 
     fn plan(&self, epoch: usize) -> Vec<Vec<usize>> {
-        self.sampler.epoch(epoch as u64)
+        let batches = self.sampler.epoch(epoch as u64);
+        Draw::written(batches, self.pictures.manifest.clips.len())
     }
 
     fn batch(&self, epoch: usize, clips: &[usize]) -> Result<Batch> {
-        let make = |&clip: &usize| {
-            let mut data = self.pictures.get(clip)?.clone();
-            let rng = self.rng(epoch, clip);
+        let all = &self.pictures.manifest.clips;
+        let draws = Draw::read(clips, all.len());
+        let make = |&draw: &Draw| {
+            let mut data = self.pictures.get(draw.clip)?.clone();
+            let rng = self.rng(epoch, draw);
             self.augmenter
                 .features(&mut data, &rng, &mut Scratch::default())?;
-            let target = self.pictures.target(clip);
+            let target = self.pictures.target(draw.clip);
             Ok(Made { data, target })
         };
-        let made: Vec<Made<Features>> = clips.iter().map(make).collect::<Result<_>>()?;
-        let mixed = mixed(self.augmenter, &made, |at| self.rng(epoch, clips[at]))?;
-        let clip = |&at: &usize| &self.pictures.manifest.clips[at];
+        let made: Vec<Made<Features>> = draws.iter().map(make).collect::<Result<_>>()?;
+        let mixed = mixed(self.augmenter, &made, |at| self.rng(epoch, draws[at]))?;
+        let clips = || draws.iter().map(move |draw| &all[draw.clip]);
         Ok(Batch {
             shape: mixed.shape,
             features: mixed.features,
             targets: mixed.targets,
-            weights: clips.iter().map(|at| clip(at).weight).collect(),
-            is_noisy: clips
-                .iter()
-                .map(|at| clip(at).quality == Quality::Noisy)
-                .collect(),
-            names: clips.iter().map(|at| clip(at).name.clone()).collect(),
+            weights: clips().map(|clip| clip.weight).collect(),
+            is_noisy: clips().map(|clip| clip.quality == Quality::Noisy).collect(),
+            names: clips().map(|clip| clip.name.clone()).collect(),
         })
     }
 }
@@ -248,5 +245,80 @@ impl Examples for ValidationPictures<'_> {
 
     fn name(&self, clip: usize) -> String {
         self.pictures.manifest.clips[self.clips[clip]].name.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use earmark::augment::{AugmentConfig, Material};
+    use std::collections::BTreeMap;
+
+    /// Twelve clips of a table, the first alone in its class.
+    fn manifest() -> Manifest {
+        let folder = tempfile::tempdir().unwrap();
+        let mut table = "fname,label,manually_verified\n".to_owned();
+        for clip in 0..12 {
+            let class = if clip == 0 { "rare" } else { "common" };
+            table += &format!("{clip}.wav,{class},1\n");
+        }
+        std::fs::write(folder.path().join("train.csv"), table).unwrap();
+        Manifest::open(folder.path()).unwrap()
+    }
+
+    fn features(clip: usize) -> Features {
+        let value = |i: usize| ((i * 7 + clip) % 10) as f32;
+        Features {
+            data: (0..12).map(value).collect(),
+            n_channels: 1,
+            n_bands: 3,
+            n_frames: 4,
+        }
+    }
+
+    #[test]
+    fn a_clip_drawn_again_in_an_epoch_is_changed_in_another_way() {
+        let manifest = manifest();
+        let pictures = Pictures {
+            manifest: &manifest,
+            features: (0..12).map(|clip| Some(Arc::new(features(clip)))).collect(),
+            shape: [1, 3, 4],
+        };
+        let config = AugmentConfig::from_toml("[[features]]\nkind = 'lighting'").unwrap();
+        let augmenter = Augmenter::new(&config, Material::new(32_000)).unwrap();
+        let sampler = SamplerConfig {
+            batch_size: 5,
+            balance_classes: true,
+            seed: 3,
+            ..SamplerConfig::default()
+        };
+        let clips: Vec<usize> = (0..12).collect();
+        let training = TrainingPictures::new(&pictures, &clips, &sampler, &augmenter).unwrap();
+        let plan = training.plan(4);
+        let make = |clips: &Vec<usize>| training.batch(4, clips).unwrap();
+        let batches: Vec<Batch> = plan.iter().map(make).collect();
+        let mut backwards: Vec<Batch> = plan.iter().rev().map(make).collect();
+        backwards.reverse();
+        assert_eq!(batches, backwards);
+        let mut views: BTreeMap<&str, Vec<&[f32]>> = BTreeMap::new();
+        for batch in &batches {
+            for (name, view) in batch.names.iter().zip(batch.features.chunks(12)) {
+                views.entry(name).or_default().push(view);
+            }
+        }
+        let mut n_again = 0;
+        for (name, views) in views {
+            let clip = manifest.clips.iter().position(|clip| clip.name == name);
+            let mut first = features(clip.unwrap());
+            let rng = ClipRng::new(3, 4, name);
+            let scratch = &mut Scratch::default();
+            augmenter.features(&mut first, &rng, scratch).unwrap();
+            assert_eq!(views[0], first.data);
+            for (at, view) in views.iter().enumerate() {
+                assert!(!views[..at].contains(view), "{name}");
+            }
+            n_again += views.len() - 1;
+        }
+        assert!(n_again > 0);
     }
 }

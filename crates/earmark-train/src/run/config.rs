@@ -16,6 +16,7 @@ use super::segment::SegmentSettings;
 use super::stages::StageConfig;
 use crate::noisy::NoisyConfig;
 use crate::probe::Layers;
+use crate::schedule;
 use crate::teacher::TeacherConfig;
 use crate::trainer::{Scope, TrainConfig};
 
@@ -61,6 +62,9 @@ pub struct DataConfig {
     pub n_folds: usize,
     /// What the run is judged on.
     pub validate: Validate,
+    /// Whether clips judge whose labels nobody checked. Left out, only checked ones do, where there are any; the
+    /// others of a fold are neither trained nor judged in it.
+    pub noisy_in_validation: bool,
     /// How clips are cut into segments; what is left out is as in the bundle to start from, as the
     /// network or front end demands, or 5 s.
     pub segment: SegmentSettings,
@@ -85,6 +89,7 @@ impl Default for DataConfig {
             folds: FoldRule::Auto,
             n_folds: 5,
             validate: Validate::First,
+            noisy_in_validation: false,
             segment: SegmentSettings::default(),
             generated_noise: 0,
             noisy_weight: 1.0,
@@ -236,6 +241,7 @@ impl RunConfig {
     pub(super) fn decisive(&self) -> Self {
         let mut config = self.clone();
         config.bundle = Card::default();
+        config.data.cache = None;
         config
             .paths()
             .for_each(|path| *path = PathBuf::from(path.file_name().unwrap_or_default()));
@@ -259,6 +265,7 @@ impl RunConfig {
 
     fn check(&self) -> Result<()> {
         self.train.check()?;
+        schedule::check(&self.train.schedule)?;
         self.teacher.as_ref().map_or(Ok(()), TeacherConfig::check)?;
         let is_probe = matches!(self.train.scope, Scope::Probe | Scope::ProbeThenAll);
         if self.teacher.is_some() && is_probe {
@@ -304,43 +311,34 @@ impl RunConfig {
 
     /// Whether stages and the methods for noisy labels go with the other settings.
     fn check_stages(&self, is_probe: bool) -> Result<()> {
-        for (index, stage) in self.stages.iter().enumerate() {
-            stage.settings(index, &self.train)?;
-        }
         let noisy = &self.train.noisy;
+        let has_noisy = *noisy != NoisyConfig::default();
+        let has_stages = !self.stages.is_empty();
         let has_teacher = self.teacher.is_some();
+        let is_probe_alone = self.train.scope == Scope::Probe;
         let conflicts = [
-            ("stages", !self.stages.is_empty(), has_teacher, "a teacher"),
+            ("stages", has_stages, has_teacher, "a teacher"),
+            ("stages", has_stages, noisy.own_head, "train.noisy.own_head"),
             (
                 "stages",
-                !self.stages.is_empty(),
-                noisy.own_head,
-                "train.noisy.own_head",
+                has_stages,
+                is_probe_alone,
+                "train.scope = \"probe\"",
             ),
-            (
-                "train.noisy",
-                *noisy != NoisyConfig::default(),
-                has_teacher,
-                "a teacher",
-            ),
-            (
-                "train.noisy",
-                *noisy != NoisyConfig::default(),
-                is_probe,
-                "a probe",
-            ),
+            ("train.noisy", has_noisy, has_teacher, "a teacher"),
+            ("train.noisy", has_noisy, is_probe, "a probe"),
         ];
-        match conflicts
-            .into_iter()
-            .find(|(_, is_set, is_other, _)| *is_set && *is_other)
-        {
-            None => Ok(()),
-            Some((key, _, _, other)) => Err(Error::Config {
+        let mut conflicts = conflicts.into_iter();
+        let conflict = conflicts.find(|(_, is_set, is_other, _)| *is_set && *is_other);
+        if let Some((key, _, _, other)) = conflict {
+            return Err(Error::Config {
                 key: key.to_owned(),
                 found: "set".to_owned(),
                 expected: format!("must be left out beside {other}"),
-            }),
+            });
         }
+        let mut stages = self.stages.iter().enumerate();
+        stages.try_for_each(|(index, stage)| stage.check(index, &self.train))
     }
 }
 

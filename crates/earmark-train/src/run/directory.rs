@@ -138,7 +138,10 @@ impl RunDirectory {
                     .iter()
                     .flatten()
                     .map(|&label| vocabulary.name(label));
-                let mut row = vec![clip.name.clone(), labels.collect::<Vec<_>>().join(",")];
+                let labels: Vec<&str> = labels.collect();
+                let has_comma = labels.iter().any(|label| label.contains(','));
+                let divider = if has_comma { ";" } else { "," };
+                let mut row = vec![clip.name.clone(), labels.join(divider)];
                 row.extend(scores.iter().map(f32::to_string));
                 row
             });

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use earmark::dataset::{Folds, Manifest, Split};
+use earmark::dataset::{Folds, Manifest, Quality, Split};
 use earmark::{Error, Result};
 
 use super::config::{DataConfig, FoldRule, Validate};
+use super::noise;
 
 /// One training run's share of the clips, as indices into the manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub(crate) struct Division {
     pub(crate) fold: Option<usize>,
     pub(crate) training: Vec<usize>,
     pub(crate) validation: Vec<usize>,
+    /// Noisy clips of the fold: its network does not hear them, and they do not judge it.
+    pub(crate) held_out: Vec<usize>,
 }
 
 /// The divisions that a configuration asks for.
@@ -37,41 +40,90 @@ pub(crate) fn divide(
     seed: u64,
     with_unlabelled: bool,
 ) -> Result<Divided> {
-    let usable: BTreeSet<usize> = usable.iter().copied().collect();
-    // Clips whose labels nobody knows teach nothing without a teacher.
-    let is_unlabelled = |at: &usize| {
-        let clip = &manifest.clips[*at];
-        with_unlabelled && clip.labels.is_none() && clip.split == Split::Train
+    let listed = noise::without(manifest);
+    let known = Known {
+        usable: usable.iter().copied().collect(),
+        in_every_run: in_every_run(manifest, with_unlabelled),
     };
-    let unlabelled: Vec<usize> = (0..manifest.clips.len()).filter(is_unlabelled).collect();
-    let keep = |mut clips: Vec<usize>| {
-        clips.retain(|clip| usable.contains(clip));
-        clips
+    let given = listed.labelled_in(Split::Validation);
+    let whole = match config.validate {
+        Validate::None => Some(Vec::new()),
+        Validate::First if !given.is_empty() => Some(given),
+        _ => None,
     };
-    let with_more = |mut clips: Vec<usize>| {
-        clips.extend(&unlabelled);
-        clips
-    };
-    let training = with_more(manifest.labelled_in(Split::Train));
-    let given = manifest.labelled_in(Split::Validation);
-    let whole = |validation| Divided {
-        divisions: vec![Division {
-            fold: None,
-            training: keep(training.clone()),
-            validation: keep(validation),
-        }],
-        folds: None,
-        unjudged: BTreeSet::new(),
-    };
-    match config.validate {
-        Validate::None => return Ok(whole(Vec::new())),
-        Validate::First if !given.is_empty() => return Ok(whole(given)),
-        _ => {}
+    if let Some(validation) = whole {
+        let mut division = known.division(None, listed.labelled_in(Split::Train), validation);
+        hold_out_noisy(manifest, config, &mut division);
+        return Ok(Divided {
+            divisions: vec![division],
+            folds: None,
+            unjudged: BTreeSet::new(),
+        });
     }
-    let has_folds = training.iter().any(|&at| manifest.clips[at].fold.is_some());
+    let (folds, is_given) = folds(&listed, config, seed)?;
+    let n_runs = match config.validate {
+        Validate::All => folds.len(),
+        _ => 1,
+    };
+    let mut unjudged = BTreeSet::new();
+    let divisions = (0..n_runs).map(|fold| {
+        let training = folds.training(&listed, fold);
+        let mut division = known.division(Some(fold), training, folds.validation(fold));
+        if !is_given {
+            unjudged.extend(keep_classes_trained(manifest, &mut division));
+        }
+        hold_out_noisy(manifest, config, &mut division);
+        division
+    });
+    Ok(Divided {
+        divisions: divisions.collect(),
+        folds: Some(folds),
+        unjudged,
+    })
+}
+
+/// What is known of the clips before they are divided.
+struct Known {
+    /// Those whose audio could be read.
+    usable: BTreeSet<usize>,
+    in_every_run: Vec<usize>,
+}
+
+impl Known {
+    fn division(
+        &self,
+        fold: Option<usize>,
+        mut training: Vec<usize>,
+        mut validation: Vec<usize>,
+    ) -> Division {
+        training.extend(&self.in_every_run);
+        training.retain(|clip| self.usable.contains(clip));
+        validation.retain(|clip| self.usable.contains(clip));
+        Division {
+            fold,
+            training,
+            validation,
+            held_out: Vec::new(),
+        }
+    }
+}
+
+/// Noise made by code, since the folds are those of the data set; and, with a teacher, clips whose labels nobody
+/// knows.
+fn in_every_run(manifest: &Manifest, with_unlabelled: bool) -> Vec<usize> {
+    let clips = || manifest.clips.iter().enumerate();
+    let generated = clips().filter(|(_, clip)| noise::is_generated(clip));
+    let unlabelled = clips()
+        .filter(|(_, clip)| with_unlabelled && clip.labels.is_none() && clip.split == Split::Train);
+    generated.chain(unlabelled).map(|(at, _)| at).collect()
+}
+
+/// The folds, and whether they are the data set's own.
+fn folds(manifest: &Manifest, config: &DataConfig, seed: u64) -> Result<(Folds, bool)> {
+    let mut training = manifest.labelled_in(Split::Train).into_iter();
     let is_given = match config.folds {
         FoldRule::Given => true,
-        FoldRule::Auto => has_folds,
+        FoldRule::Auto => training.any(|at| manifest.clips[at].fold.is_some()),
         FoldRule::Stratified | FoldRule::Hash => false,
     };
     let folds = match config.folds {
@@ -80,29 +132,19 @@ pub(crate) fn divide(
         FoldRule::Stratified => Folds::stratified(manifest, config.n_folds, seed),
         FoldRule::Hash => Folds::by_hash(manifest, config.n_folds),
     };
-    let folds = folds.map_err(advised)?;
-    let n_runs = match config.validate {
-        Validate::All => folds.len(),
-        _ => 1,
-    };
-    let mut divisions: Vec<Division> = (0..n_runs)
-        .map(|fold| Division {
-            fold: Some(fold),
-            training: keep(with_more(folds.training(manifest, fold))),
-            validation: keep(folds.validation(fold)),
-        })
-        .collect();
-    let mut unjudged = BTreeSet::new();
-    if !is_given {
-        for division in &mut divisions {
-            unjudged.extend(keep_classes_trained(manifest, division));
-        }
+    Ok((folds.map_err(advised)?, is_given))
+}
+
+/// Takes clips whose labels nobody checked out of those that judge, unless the data set has no others: their
+/// labels are partly wrong. They are not trained either, since recordings must not lie on both sides.
+fn hold_out_noisy(manifest: &Manifest, config: &DataConfig, division: &mut Division) {
+    let is_curated = |clip: usize| manifest.clips[clip].quality == Quality::Curated;
+    let mut labelled = manifest.labelled().map(|(at, _)| at);
+    if config.noisy_in_validation || !labelled.any(is_curated) {
+        return;
     }
-    Ok(Divided {
-        divisions,
-        folds: Some(folds),
-        unjudged,
-    })
+    let validation = std::mem::take(&mut division.validation);
+    (division.validation, division.held_out) = validation.into_iter().partition(|&c| is_curated(c));
 }
 
 /// Adds what to do to the error of a set that is too small for its folds.
@@ -164,6 +206,7 @@ mod tests {
                 fold: Some(fold),
                 training: folds.training(&manifest, fold),
                 validation: folds.validation(fold),
+                held_out: Vec::new(),
             };
             let unjudged = keep_classes_trained(&manifest, &mut division);
             n_moved += unjudged.len();
@@ -173,5 +216,83 @@ mod tests {
             assert_eq!(division.training.len() + division.validation.len(), 9);
         }
         assert_eq!(n_moved, 1);
+    }
+
+    /// Ten clips of two classes, of which the last six are noisy.
+    fn partly_noisy() -> Manifest {
+        let mut manifest = manifest(&[0, 1, 0, 1, 0, 1, 0, 1, 0, 1]);
+        for (at, clip) in manifest.clips.iter_mut().enumerate() {
+            if at >= 4 {
+                clip.quality = Quality::Noisy;
+            }
+        }
+        manifest
+    }
+
+    #[test]
+    fn only_checked_labels_judge_unless_there_are_none() {
+        let manifest = partly_noisy();
+        let usable: Vec<usize> = (0..10).collect();
+        let mut config = DataConfig {
+            n_folds: 2,
+            validate: Validate::All,
+            ..DataConfig::default()
+        };
+        let divide = |manifest, config: &DataConfig| {
+            divide(manifest, config, &usable, 0, false)
+                .unwrap()
+                .divisions
+        };
+        let is_noisy = |clip: &usize| manifest.clips[*clip].quality == Quality::Noisy;
+        let mut held_out = Vec::new();
+        for division in divide(&manifest, &config) {
+            assert_eq!(division.validation.len(), 2);
+            assert!(!division.validation.iter().any(is_noisy));
+            assert!(division.held_out.iter().all(is_noisy));
+            let mut all = [
+                &division.training[..],
+                &division.validation,
+                &division.held_out,
+            ]
+            .concat();
+            all.sort_unstable();
+            assert_eq!(all, usable);
+            held_out.extend(division.held_out);
+        }
+        held_out.sort_unstable();
+        assert_eq!(held_out, (0..10).filter(is_noisy).collect::<Vec<_>>());
+        config.noisy_in_validation = true;
+        for division in divide(&manifest, &config) {
+            assert!(division.held_out.is_empty());
+            assert_eq!(division.validation.len(), 5);
+        }
+        config.noisy_in_validation = false;
+        let mut unchecked = manifest.clone();
+        for clip in &mut unchecked.clips {
+            clip.quality = Quality::Noisy;
+        }
+        for division in divide(&unchecked, &config) {
+            assert_eq!((division.validation.len(), division.held_out.len()), (5, 0));
+        }
+    }
+
+    #[test]
+    fn noise_made_by_code_is_trained_everywhere_and_moves_no_clip() {
+        let mut manifest = manifest(&[0, 1, 0, 1, 0, 1, 0, 1]);
+        let config = DataConfig {
+            n_folds: 2,
+            validate: Validate::All,
+            ..DataConfig::default()
+        };
+        let usable: Vec<usize> = (0..14).collect();
+        let without = divide(&manifest, &config, &usable, 3, false).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        noise::add(&mut manifest, 6, folder.path()).unwrap();
+        let with = divide(&manifest, &config, &usable, 3, false).unwrap();
+        for (without, with) in without.divisions.iter().zip(with.divisions) {
+            assert_eq!(with.validation, without.validation);
+            let made: Vec<usize> = (8..14).collect();
+            assert_eq!(with.training, [&without.training[..], &made].concat());
+        }
     }
 }

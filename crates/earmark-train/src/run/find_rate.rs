@@ -80,6 +80,46 @@ fn write(test: &RangeTest, directory: &RunDirectory) -> Result<()> {
     directory.write_text("learning_rates.csv", &text)
 }
 
+/// The least `start` of [`ScheduleConfig::Exponential`].
+const LEAST_START: f64 = 1e-12;
+
+/// How a range test lies over epochs. It ends within the last one, while its schedule spans whole epochs.
+struct Course {
+    epochs: usize,
+    steps_per_epoch: usize,
+    /// The first rate as a share of the schedule's last.
+    start: f64,
+}
+
+impl Course {
+    /// Spreads the steps evenly over as few epochs as they need, which leaves few steps over: the schedule would
+    /// go on rising over them.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the range spans more than a schedule can.
+    fn over(range: &RangeTestConfig, longest_epoch: usize) -> Result<Self> {
+        let epochs = range.n_steps.div_ceil(longest_epoch.max(1));
+        let steps_per_epoch = range.n_steps.div_ceil(epochs);
+        let n_scheduled = epochs * steps_per_epoch;
+        // The rate reaches its highest after the wanted steps.
+        let share = (n_scheduled - 1) as f64 / (range.n_steps - 1) as f64;
+        let start = (range.lowest / range.highest).powf(share);
+        if start < LEAST_START {
+            let decades = (-LEAST_START.log10() / share).floor();
+            return Err(Error::Config {
+                key: "range".to_owned(),
+                found: format!("{} to {}", range.lowest, range.highest),
+                expected: format!("must rise by a factor of at most 1e{decades}"),
+            });
+        }
+        Ok(Self {
+            epochs,
+            steps_per_epoch,
+            start,
+        })
+    }
+}
+
 /// The first batches of every epoch: a large set needs no whole epoch for a range test.
 struct Few<'a> {
     inner: &'a dyn Batches,
@@ -113,25 +153,22 @@ impl Fit<'_> {
     ) -> Result<Option<RangeTest>> {
         let own = &self.config.train;
         let network = match own.scope {
-            Scope::ProbeThenAll => self.probe(division, loss)?,
+            Scope::ProbeThenAll => self.probe(division, loss, observer)?,
             _ => self.fresh(observer)?,
         };
         let teacher = self.teacher(division)?;
         let all = self.batches(&division.training, own, None, BTreeMap::new())?;
+        let course = Course::over(range, all.plan(0).len().div_ceil(own.accumulate))?;
         let batches = Few {
             inner: &*all,
-            n_batches: range.n_steps * own.accumulate,
+            n_batches: course.steps_per_epoch * own.accumulate,
         };
-        let steps_per_epoch = batches.plan(0).len().div_ceil(own.accumulate).max(1);
-        let epochs = range.n_steps.div_ceil(steps_per_epoch);
-        // The schedule spans whole epochs; the rate reaches its highest after the wanted steps.
-        let n_scheduled = (epochs * steps_per_epoch).max(2) - 1;
-        let share = n_scheduled as f64 / (range.n_steps - 1) as f64;
-        let start = (range.lowest / range.highest).powf(share);
         let train = TrainConfig {
-            epochs,
-            learning_rate: range.lowest / start,
-            schedule: ScheduleConfig::Exponential { start },
+            epochs: course.epochs,
+            learning_rate: range.lowest / course.start,
+            schedule: ScheduleConfig::Exponential {
+                start: course.start,
+            },
             warm_up_epochs: 0.0,
             head_epochs: 0,
             average: None,
@@ -156,5 +193,46 @@ impl Fit<'_> {
             outcome => outcome?,
         };
         Ok(recorder.is_complete().then_some(recorder.test))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::Schedule;
+
+    #[test]
+    fn the_rate_rises_from_the_lowest_to_the_highest_in_epochs_of_any_length() -> Result<()> {
+        for (n_steps, longest_epoch) in (10..110).flat_map(|n| (1..120).map(move |m| (n, m))) {
+            let range = RangeTestConfig {
+                lowest: 1e-8,
+                highest: 1.0,
+                n_steps,
+            };
+            let course = Course::over(&range, longest_epoch)?;
+            assert!(course.steps_per_epoch <= longest_epoch);
+            let start = course.start;
+            let n_scheduled = course.epochs * course.steps_per_epoch;
+            let schedule = Schedule::new(ScheduleConfig::Exponential { start }, 0, n_scheduled)?;
+            for (step, expected) in [(0, 1e-8), (n_steps - 1, 1.0)] {
+                let rate = range.lowest / start * schedule.at(step).factor;
+                assert!((rate / expected - 1.0).abs() < 1e-9, "{rate}");
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_range_wider_than_a_schedule_is_named() {
+        let range = RangeTestConfig {
+            lowest: 1e-6,
+            highest: 1e8,
+            n_steps: 100,
+        };
+        let error = Course::over(&range, 100).map(|_| ()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "range is 0.000001 to 100000000, must rise by a factor of at most 1e12"
+        );
     }
 }

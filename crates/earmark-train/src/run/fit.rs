@@ -1,20 +1,20 @@
-//! One division's training: a probe, a head or a whole network.
+//! One training of a fold: a probe, a head or a whole network.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use burn::tensor::Device;
-use earmark::Result;
 use earmark::augment::{AugmentConfig, Augmenter};
+use earmark::{Error, Result};
 
 use earmark::bundle::{Activation, Bundle, Metadata, Origin, Provenance, Task, onnx};
-use earmark::dataset::{Manifest, Quality, SamplerConfig};
+use earmark::dataset::{Manifest, SamplerConfig};
 use earmark::model::{Architecture, Weights};
 
 use super::config::RunConfig;
-use super::directory::RunDirectory;
 use super::division::Division;
+use super::fold::FoldRun;
 use super::frozen::{Embedded as Embeddings, EmbeddedBatches, EmbeddedExamples};
-use super::stages::{self, Chosen, Knowledge, StageClips, StageConfig, worst_classes};
+use super::stages::Chosen;
 use super::start::Start;
 use super::{figures, fingerprint};
 use crate::checkpoint::CheckpointFile;
@@ -25,7 +25,7 @@ use crate::observer::{EpochReport, Observer};
 use crate::probe::{self, Embedded, Probe};
 use crate::source::{Batches, Examples};
 use crate::teacher::Teacher;
-use crate::trainer::{self, Material, Scope, Scored, TrainConfig, Trainer};
+use crate::trainer::{self, Material, Scored, TrainConfig, Trainer};
 
 /// The penalty on a probe's weights if the configuration names none: scikit-learn's default.
 const PROBE_L2: f64 = 1.0;
@@ -47,48 +47,16 @@ pub(super) struct Fit<'a> {
     pub(super) is_single_label: bool,
 }
 
-/// A trained network.
-pub(super) struct Fitted {
-    pub(super) network: Network,
-    pub(super) history: Vec<EpochReport>,
-    pub(super) is_complete: bool,
-}
-
 /// One training of a run.
-struct Stage<'a> {
+pub(super) struct Stage<'a> {
     /// Counted over all stages and rounds from 0.
-    number: u64,
-    settings: &'a TrainConfig,
-    augment: Option<&'a AugmentConfig>,
-    training: Chosen,
+    pub(super) number: u64,
+    pub(super) settings: &'a TrainConfig,
+    pub(super) augment: Option<&'a AugmentConfig>,
+    pub(super) training: Chosen,
 }
 
 impl Fit<'_> {
-    /// Trains on a division's training clips.
-    pub(super) fn fit(
-        &self,
-        division: &Division,
-        loss: &Loss,
-        folder: &RunDirectory,
-        observer: &mut dyn Observer,
-    ) -> Result<Fitted> {
-        match self.config.train.scope {
-            Scope::Probe => Ok(Fitted {
-                network: self.probe(division, loss)?,
-                history: Vec::new(),
-                is_complete: true,
-            }),
-            Scope::ProbeThenAll => {
-                let start = self.probe(division, loss)?;
-                self.fit_network(start, division, loss, folder, observer)
-            }
-            Scope::All | Scope::Head => {
-                let start = self.fresh(observer)?;
-                self.fit_network(start, division, loss, folder, observer)
-            }
-        }
-    }
-
     /// The network as training finds it.
     pub(super) fn fresh(&self, observer: &mut dyn Observer) -> Result<Network> {
         let n_guided = match &self.teacher {
@@ -103,117 +71,18 @@ impl Fit<'_> {
         };
         let seed = self.config.train.seed;
         let (network, random) = self.start.network(&architecture, seed, &self.device)?;
-        if !random.is_empty() {
-            observer.notice(&format!("start at random: {}", random.join(", ")));
-        }
+        notice_random(&random, observer);
         Ok(network)
     }
 
-    /// Trains in the run's stages, or in one.
-    fn fit_network(
+    /// Trains one stage of a fold; `None` after an interruption.
+    pub(super) fn train_stage<'d>(
         &self,
-        mut network: Network,
-        division: &Division,
-        loss: &Loss,
-        folder: &RunDirectory,
-        observer: &mut dyn Observer,
-    ) -> Result<Fitted> {
-        let whole = [StageConfig::default()];
-        let stages = match self.config.stages.as_slice() {
-            [] => &whole[..],
-            stages => stages,
-        };
-        let mut history: Vec<EpochReport> = Vec::new();
-        let mut number = 0;
-        for (index, stage) in stages.iter().enumerate() {
-            for _ in 0..stage.rounds() {
-                let training = self.stage_training(stage, &network, division, loss)?;
-                let mut settings = stage.settings(index, &self.config.train)?;
-                settings.seed = settings.seed.wrapping_add(number);
-                if self.config.stages.len() > 1 || stage.rounds() > 1 {
-                    observer.notice(&format!(
-                        "stage {} of {}: {} clips, {} epochs",
-                        index + 1,
-                        stages.len(),
-                        training.clips.len(),
-                        settings.epochs
-                    ));
-                }
-                let stage = Stage {
-                    number,
-                    settings: &settings,
-                    augment: stage.augment.as_ref(),
-                    training,
-                };
-                let fitted = self.fit_stage(network, stage, division, loss, folder, observer)?;
-                let n_before = history.len();
-                history.extend(fitted.history.into_iter().map(|report| EpochReport {
-                    epoch: n_before + report.epoch,
-                    ..report
-                }));
-                network = fitted.network;
-                if !fitted.is_complete {
-                    return Ok(Fitted {
-                        network,
-                        history,
-                        is_complete: false,
-                    });
-                }
-                number += 1;
-            }
-        }
-        Ok(Fitted {
-            network,
-            history,
-            is_complete: true,
-        })
-    }
-
-    /// What a stage trains on, as the network before it has it.
-    fn stage_training(
-        &self,
-        stage: &StageConfig,
-        network: &Network,
-        division: &Division,
-        loss: &Loss,
-    ) -> Result<Chosen> {
-        let is_noisy = |clip: &usize| self.manifest.clips[*clip].quality == Quality::Noisy;
-        let noisy: Vec<usize> = division.training.iter().copied().filter(is_noisy).collect();
-        let asks = stage.clips.asks_network() || stage.pseudo_labels.is_some();
-        let heard = match asks && !noisy.is_empty() {
-            true => Some(self.score(network, &noisy, loss)?),
-            false => None,
-        };
-        let worst = match stage.clips {
-            StageClips::WorstClasses { n_worst } if !division.validation.is_empty() => {
-                let scored = self.score(network, &division.validation, loss)?;
-                let weights = vec![1.0; division.validation.len()];
-                let losses = loss
-                    .evaluate(&scored.logits, &scored.targets, &weights)
-                    .per_clip;
-                worst_classes(&losses, &scored, n_worst)
-            }
-            _ => BTreeSet::new(),
-        };
-        let known = Knowledge {
-            manifest: self.manifest,
-            training: &division.training,
-            heard: heard.as_ref().map(|scored| (noisy.as_slice(), scored)),
-            worst: &worst,
-            is_single_label: self.is_single_label,
-        };
-        Ok(stages::choose(stage, &known))
-    }
-
-    fn fit_stage(
-        &self,
-        network: Network,
+        mut fold: FoldRun<'d>,
         stage: Stage<'_>,
-        division: &Division,
-        loss: &Loss,
-        folder: &RunDirectory,
         observer: &mut dyn Observer,
-    ) -> Result<Fitted> {
+    ) -> Result<Option<FoldRun<'d>>> {
+        let division = fold.division;
         let teacher = self.teacher(division)?;
         let fingerprint = self.stage_fingerprint(&stage, division)?;
         let Chosen { clips, targets } = stage.training;
@@ -226,14 +95,20 @@ impl Fit<'_> {
             judge: &judge,
             teacher: teacher.as_ref(),
         };
-        let checkpoint = CheckpointFile::new(folder.checkpoint(stage.number), fingerprint);
-        let trainer = Trainer::new(stage.settings, loss.clone(), network, material)?;
+        let checkpoint = CheckpointFile::new(fold.folder.checkpoint(stage.number), fingerprint);
+        let trainer = Trainer::new(stage.settings, fold.loss.clone(), fold.network, material)?;
         let outcome = trainer.run(Some(&checkpoint), observer)?;
-        Ok(Fitted {
-            network: outcome.network,
-            history: outcome.history,
-            is_complete: outcome.is_complete,
-        })
+        if !outcome.is_complete {
+            return Ok(None);
+        }
+        let n_before = fold.history.len();
+        let reports = outcome.history.into_iter().map(|report| EpochReport {
+            epoch: n_before + report.epoch,
+            ..report
+        });
+        fold.history.extend(reports);
+        fold.network = outcome.network;
+        Ok(Some(fold))
     }
 
     /// Clips as they are judged.
@@ -302,18 +177,32 @@ impl Fit<'_> {
     }
 
     /// The pretrained network with a linear layer fitted to its embeddings for a head.
-    pub(super) fn probe(&self, division: &Division, loss: &Loss) -> Result<Network> {
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is nothing pretrained to read embeddings from.
+    pub(super) fn probe(
+        &self,
+        division: &Division,
+        loss: &Loss,
+        observer: &mut dyn Observer,
+    ) -> Result<Network> {
         let n_classes = self.manifest.vocabulary.len();
         let architecture = probe::probed(
             &self.architecture,
             self.config.model.probe_layers,
             n_classes,
         )?;
-        let mut network = Network::new(&architecture, self.config.train.seed, &self.device)?;
-        let mut weights = Weights::new();
-        if let Some((_, pretrained)) = &self.start.pretrained {
-            network.load(pretrained);
+        if self.start.pretrained.is_none() && self.embedded.is_none() {
+            return Err(Error::Config {
+                key: "model.init".to_owned(),
+                found: "nothing".to_owned(),
+                expected: "must name a trained network: a probe learns from its embeddings"
+                    .to_owned(),
+            });
         }
+        let seed = self.config.train.seed;
+        let (mut network, mut random) = self.start.network(&architecture, seed, &self.device)?;
+        let mut weights = Weights::new();
         let clips = &division.training;
         let views: Vec<Box<dyn Examples + '_>> = match &self.embedded {
             Some(_) => vec![self.examples(clips.clone())],
@@ -345,6 +234,8 @@ impl Fit<'_> {
         let l2 = self.config.model.probe_l2.unwrap_or(PROBE_L2);
         Probe::fit(data, loss, l2)?.put_into(&mut weights)?;
         network.load(&weights);
+        random.retain(|name| weights.get(name).is_none());
+        notice_random(&random, observer);
         Ok(network)
     }
 
@@ -417,5 +308,12 @@ impl Fit<'_> {
             metadata.licence = metadata.licence.or_else(|| original.licence.clone());
         }
         Bundle::new("model.onnx", &onnx::encode(&graph), metadata)?.described(&self.config.bundle)
+    }
+}
+
+/// Says which parameters start at random beside pretrained ones.
+fn notice_random(parameters: &[String], observer: &mut dyn Observer) {
+    if !parameters.is_empty() {
+        observer.notice(&format!("start at random: {}", parameters.join(", ")));
     }
 }

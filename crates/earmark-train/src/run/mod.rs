@@ -7,7 +7,9 @@ mod features;
 mod figures;
 mod find_rate;
 mod fit;
+mod fold;
 mod frozen;
+mod gathered;
 mod noise;
 mod recipes;
 mod record;
@@ -25,7 +27,7 @@ use earmark::augment::Augmenter;
 use earmark::dataset::cache::Precision;
 use earmark::dataset::check::{Level, Problem, check};
 use earmark::dataset::{
-    CacheOptions, Clip, Manifest, Progress, ReadOptions, Split, Vocabulary, WaveformCache,
+    CacheOptions, Clip, Manifest, Progress, ReadOptions, Vocabulary, WaveformCache,
 };
 use earmark::digest::hex;
 use earmark::eval::Evaluation;
@@ -47,7 +49,8 @@ use crate::observer::Observer;
 use crate::teacher::Teacher;
 use crate::trainer::{ClassWeights, Scored, TrainConfig};
 use division::{Divided, Division};
-use fit::{Fit, Fitted};
+use fit::Fit;
+use gathered::Gathered;
 use start::Start;
 
 /// Where a run runs and writes.
@@ -66,7 +69,8 @@ pub struct RunResult {
     pub directory: PathBuf,
     /// The figures of all validation clips, if there are any.
     pub evaluation: Option<Evaluation>,
-    /// The figures of the data set's own test clips, if it has any.
+    /// The figures of the data set's own test clips, if it has any; with several folds of the mean of their
+    /// scores.
     pub test: Option<Evaluation>,
     /// Each fold's figures by name.
     pub folds: Vec<BTreeMap<String, f64>>,
@@ -118,15 +122,10 @@ fn prepare<T>(
         .join(env!("CARGO_PKG_VERSION"));
     noise::add(&mut manifest, config.data.generated_noise, &noise)?;
     let architecture = start.architecture(manifest.vocabulary.len())?;
-    let teacher = match &config.teacher {
-        Some(teacher) => Some(Teacher::open(
-            teacher,
-            &start.front_end,
-            &manifest.vocabulary,
-            &device,
-        )?),
-        None => None,
-    };
+    let teacher = config.teacher.as_ref();
+    let teacher = teacher
+        .map(|teacher| Teacher::open(teacher, &start.front_end, &manifest.vocabulary, &device))
+        .transpose()?;
     let directory = RunDirectory::create(&options.directory)?;
     let front_end = FrontEnd::new(&start.front_end)?;
     let sample_rate = front_end.sample_rate();
@@ -135,6 +134,7 @@ fn prepare<T>(
     cache.precision = Precision::F32;
     let sounds = sounds::material(&config.augment, sample_rate, &cache, progress, observer)?;
     let augmenter = Augmenter::new(&config.augment, sounds.clone())?;
+    stages::check_material(config, &sounds, start.frozen.is_some())?;
     progress.stage("decoding");
     let waveforms = WaveformCache::build(&manifest.clips, sample_rate, &cache, progress)?;
     let audit = survey::listen(&manifest, &waveforms, progress)?;
@@ -199,121 +199,36 @@ fn train_all(
         survey,
         directory,
     } = ready;
-    let divisions = &divided.divisions;
+    let divisions = &divided.divisions[..];
     fit.check_checkpoints(divisions, &directory)?;
     directory.write_text("config.toml", &fit.config.to_toml()?)?;
     directory.write_json("survey.json", survey)?;
     directory.write_json("run.json", &fit.record(options, divisions)?)?;
     observer.notice(&fit.announcement(divisions)?);
+    let groups: Vec<&[Division]> = match fit.folds_judge_each_other() {
+        true => vec![divisions],
+        false => divisions.chunks(1).collect(),
+    };
     let mut gathered = Gathered::new(directory);
-    for division in divisions {
-        let weights = class_weights(&fit.config.train, fit.manifest, division);
-        let loss = Loss::new(loss.clone(), weights)?;
-        let folder = fit.folder(division, divisions.len(), &gathered.directory)?;
-        if divisions.len() > 1 {
-            observer.notice(&fit.fold_announcement(division, divisions.len()));
+    for group in groups {
+        let mut folds = Vec::with_capacity(group.len());
+        for division in group {
+            let weights = class_weights(&fit.config.train, fit.manifest, division);
+            let loss = Loss::new(loss.clone(), weights)?;
+            let folder = fit.folder(division, divisions.len(), gathered.directory())?;
+            if divisions.len() > 1 {
+                observer.notice(&fit.fold_announcement(division, divisions.len()));
+            }
+            folds.push(fit.begin(division, loss, folder, observer)?);
         }
-        let fitted = fit.fit(division, &loss, &folder, observer)?;
-        if !gathered.take_in(&fit, division, &folder, fitted, &loss)? {
-            break;
+        let Some(folds) = fit.train(folds, observer)? else {
+            return Ok(gathered.interrupted());
+        };
+        for fold in folds {
+            gathered.take_in(&fit, fold)?;
         }
     }
     gathered.finish(&fit)
-}
-
-/// What the runs of all folds have found so far.
-struct Gathered {
-    directory: RunDirectory,
-    scored: Option<Scored>,
-    clips: Vec<usize>,
-    test: Option<Evaluation>,
-    folds: Vec<BTreeMap<String, f64>>,
-    bundles: Vec<PathBuf>,
-    is_complete: bool,
-}
-
-impl Gathered {
-    fn new(directory: RunDirectory) -> Self {
-        Self {
-            directory,
-            scored: None,
-            clips: Vec::new(),
-            test: None,
-            folds: Vec::new(),
-            bundles: Vec::new(),
-            is_complete: true,
-        }
-    }
-
-    /// Judges, saves and keeps the result of one division; `false` after an interruption.
-    fn take_in(
-        &mut self,
-        fit: &Fit<'_>,
-        division: &Division,
-        folder: &RunDirectory,
-        fitted: Fitted,
-        loss: &Loss,
-    ) -> Result<bool> {
-        if !fitted.is_complete {
-            self.is_complete = false;
-            return Ok(false);
-        }
-        folder.write_history(&fitted.history)?;
-        let mut metrics = BTreeMap::new();
-        if !division.validation.is_empty() {
-            let scored = fit.score(&fitted.network, &division.validation, loss)?;
-            for figure in figures::judge(&scored, fit.is_single_label)? {
-                metrics.extend(figure.value.map(|value| (figure.name, value)));
-            }
-            write_figures(fit, folder, &division.validation, &scored)?;
-            self.clips.extend(&division.validation);
-            match &mut self.scored {
-                Some(all) => all.append(scored),
-                None => self.scored = Some(scored),
-            }
-        }
-        let test = fit.usable(fit.manifest.labelled_in(Split::Test));
-        if !test.is_empty() {
-            let scored = fit.score(&fitted.network, &test, loss)?;
-            let evaluation = figures::evaluate(&scored, fit.is_single_label)?;
-            folder.write_json("test.json", &evaluation)?;
-            self.test = Some(evaluation);
-        }
-        fit.bundle(&fitted.network, metrics.clone())?
-            .save(&folder.bundle())?;
-        self.folds.push(metrics);
-        self.bundles.push(folder.bundle());
-        Ok(true)
-    }
-
-    fn finish(self, fit: &Fit<'_>) -> Result<RunResult> {
-        let evaluation = match &self.scored {
-            Some(scored) => Some(write_figures(fit, &self.directory, &self.clips, scored)?),
-            None => None,
-        };
-        Ok(RunResult {
-            directory: self.directory.path().to_owned(),
-            evaluation,
-            test: self.test,
-            folds: self.folds,
-            bundles: self.bundles,
-            is_complete: self.is_complete,
-        })
-    }
-}
-
-/// Writes scores and figures of clips into a folder.
-fn write_figures(
-    fit: &Fit<'_>,
-    folder: &RunDirectory,
-    clips: &[usize],
-    scored: &Scored,
-) -> Result<Evaluation> {
-    let evaluation = figures::evaluate(scored, fit.is_single_label)?;
-    folder.write_scores(fit.manifest, clips, scored)?;
-    folder.write_classes(&fit.manifest.vocabulary, &evaluation)?;
-    folder.write_json("evaluation.json", &evaluation)?;
-    Ok(evaluation)
 }
 
 /// Reads the data set without the clips that are not there and the classes that no clip has, and what
@@ -420,7 +335,9 @@ pub(crate) fn class_weights(
             .flatten()
             .for_each(|&label| counts[label] += 1);
     }
-    let fair = division.training.len() as f64 / n_classes as f64;
+    let is_labelled = |clip: &&usize| manifest.clips[**clip].labels.is_some();
+    let n_labelled = division.training.iter().filter(is_labelled).count();
+    let fair = n_labelled as f64 / n_classes as f64;
     Some(counts.into_iter().map(|n| fair / n.max(1) as f64).collect())
 }
 

@@ -65,6 +65,19 @@ pub(super) fn add(manifest: &mut Manifest, n: usize, folder: &Path) -> Result<()
     Ok(())
 }
 
+/// Whether a clip was made here.
+pub(super) fn is_generated(clip: &Clip) -> bool {
+    let file = clip.origin.as_ref().map(|origin| &*origin.file);
+    file == Some(PLACE)
+}
+
+/// The data set as it was before noise was added to its end.
+pub(super) fn without(manifest: &Manifest) -> Manifest {
+    let mut listed = manifest.clone();
+    listed.clips.retain(|clip| !is_generated(clip));
+    listed
+}
+
 #[derive(Clone, Copy)]
 enum Kind {
     Hiss(Colour),

@@ -152,12 +152,8 @@ impl<'a> Fit<'a> {
             return Ok(());
         }
         for division in divisions {
-            let folder = match division.fold {
-                Some(fold) if divisions.len() > 1 => directory.path().join(format!("fold-{fold}")),
-                _ => directory.path().to_owned(),
-            };
-            let path = folder.join("checkpoint.safetensors");
-            CheckpointFile::new(path, self.fingerprint(division)?).read()?;
+            let folder = self.folder(division, divisions.len(), directory)?;
+            CheckpointFile::new(folder.checkpoint(0), self.fingerprint(division)?).read()?;
         }
         Ok(())
     }

@@ -7,13 +7,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use earmark::augment::AugmentConfig;
+use earmark::augment::{self, AugmentConfig, Augmenter};
 use earmark::dataset::{Manifest, Quality};
 use earmark::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+use super::config::RunConfig;
 use crate::noisy::sharpened;
-use crate::trainer::{Scored, TrainConfig};
+use crate::schedule;
+use crate::trainer::{Scope, Scored, TrainConfig};
 
 /// One entry of `[[stages]]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -44,12 +46,16 @@ pub enum StageClips {
     Curated,
     /// The others.
     Noisy,
-    /// Curated clips, and the noisy clips whose labels the network before the stage confirms
+    /// Curated clips, and the noisy clips whose labels a network confirms that has not learned them
     /// (iterative self-verification of Dorfer and Widmer, 2018): its highest scores are the labels, all
-    /// of them are above `threshold`, and of every class the surest `max_per_class` are taken. The score
-    /// is the mean over all segments of a clip.
+    /// of them are above `threshold`, and of every class the surest `max_per_class` are taken.
+    ///
+    /// A clip is judged by the network of the fold that holds it out, as the stage before left it; the folds of
+    /// `data.validate = "all"` are trained stage by stage together for that. That network has learned from the
+    /// validation clips of the other folds, so what it says of a noisy clip is not quite independent of them. A
+    /// run with one fold can only ask the network that learned the label, and says so.
     Agreed {
-        /// The least score of a label, 0 to 1.
+        /// The least score of a label, 0 to below 1.
         #[serde(default = "default_threshold")]
         threshold: f64,
         /// The most clips of a class.
@@ -93,39 +99,106 @@ impl StageConfig {
     /// # Errors
     /// [`Error::Config`] naming the stage, for unknown keys, wrong types and impossible values.
     pub(super) fn settings(&self, index: usize, train: &TrainConfig) -> Result<TrainConfig> {
-        let refuse = |found: String, expected: String| Error::Config {
-            key: format!("stages[{index}]"),
-            found,
-            expected,
-        };
-        if self.rounds() == 0 {
-            return Err(refuse(
-                "rounds = 0".to_owned(),
-                "must be at least 1".to_owned(),
-            ));
-        }
-        if let Some(power) = self.pseudo_labels.filter(|p| !(*p > 0.0 && p.is_finite())) {
-            let found = format!("pseudo_labels = {power}");
-            return Err(refuse(found, "must be above 0".to_owned()));
-        }
-        if let StageClips::Agreed { threshold, .. } = self.clips
-            && !(0.0..=1.0).contains(&threshold)
-        {
-            let found = format!("threshold = {threshold}");
-            return Err(refuse(found, "must be 0 to 1".to_owned()));
-        }
         let mut table = toml::Table::try_from(train)
-            .map_err(|error| refuse(error.to_string(), "must be writable as TOML".to_owned()))?;
+            .map_err(|error| refuse(index, error.to_string(), "must be writable as TOML"))?;
         table.extend(self.train.clone());
         let settings = TrainConfig::deserialize(table).map_err(|error| {
-            refuse(
-                "train".to_owned(),
-                error.message().trim().replace('\n', "; "),
-            )
+            let reason = error.message().trim().replace('\n', "; ");
+            refuse(index, "train".to_owned(), &reason)
         })?;
         settings.check()?;
         Ok(settings)
     }
+
+    /// Refuses what cannot be, or would not be heeded.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the stage.
+    pub(super) fn check(&self, index: usize, train: &TrainConfig) -> Result<()> {
+        let settings = self.settings(index, train)?;
+        schedule::check(&settings.schedule)?;
+        let threshold = match self.clips {
+            StageClips::Agreed { threshold, .. } => threshold,
+            _ => 0.0,
+        };
+        let power = self.pseudo_labels.unwrap_or(1.0);
+        let sounds = self.augment.as_ref().is_some_and(|augment| {
+            augment.backgrounds.is_some() || augment.impulse_responses.is_some()
+        });
+        let is_probe = matches!(settings.scope, Scope::Probe | Scope::ProbeThenAll);
+        let has = |key: &str| self.train.contains_key(key);
+        let rules = [
+            (
+                self.rounds() >= 1,
+                format!("rounds = {}", self.rounds()),
+                "must be at least 1",
+            ),
+            (
+                power > 0.0 && power.is_finite(),
+                format!("pseudo_labels = {power}"),
+                "must be above 0",
+            ),
+            (
+                (0.0..1.0).contains(&threshold),
+                format!("threshold = {threshold}"),
+                "must be 0 to below 1",
+            ),
+            (
+                !has("loss") && !has("class_weights"),
+                "train.loss or train.class_weights".to_owned(),
+                "must be those of [train], one for the whole run",
+            ),
+            (
+                !(has("scope") && is_probe),
+                "train.scope = a probe".to_owned(),
+                "must be `all` or `head`",
+            ),
+            (
+                !settings.noisy.own_head,
+                "train.noisy.own_head".to_owned(),
+                "must be left out",
+            ),
+            (
+                !sounds,
+                "augment with a folder of sounds".to_owned(),
+                "must have it in [augment], for the whole run",
+            ),
+        ];
+        match rules.into_iter().find(|(holds, ..)| !holds) {
+            None => Ok(()),
+            Some((_, found, expected)) => Err(refuse(index, found, expected)),
+        }
+    }
+}
+
+fn refuse(index: usize, found: String, expected: &str) -> Error {
+    Error::Config {
+        key: format!("stages[{index}]"),
+        found,
+        expected: expected.to_owned(),
+    }
+}
+
+/// Refuses stages whose way with the clips is impossible, before the first of them is trained.
+///
+/// # Errors
+/// [`Error::Config`] naming the stage or the setting of its augmentation.
+pub(super) fn check_material(
+    config: &RunConfig,
+    sounds: &augment::Material,
+    is_frozen: bool,
+) -> Result<()> {
+    for (index, stage) in config.stages.iter().enumerate() {
+        if let Some(augment) = &stage.augment {
+            Augmenter::new(augment, sounds.clone())?;
+        }
+        if is_frozen && (stage.augment.is_some() || stage.pseudo_labels.is_some()) {
+            let found = "augment or pseudo_labels".to_owned();
+            let expected = "must be left out beside the frozen graph of another program";
+            return Err(refuse(index, found, expected));
+        }
+    }
+    Ok(())
 }
 
 /// What a stage trains on.
@@ -137,13 +210,43 @@ pub(super) struct Chosen {
     pub(super) targets: BTreeMap<usize, Vec<f32>>,
 }
 
+/// Clips, and what a network says of them.
+pub(super) struct Heard {
+    clips: Vec<usize>,
+    /// `[clip, class]`.
+    scores: Vec<f32>,
+    n_classes: usize,
+}
+
+impl Heard {
+    pub(super) fn nothing(n_classes: usize) -> Self {
+        Self {
+            clips: Vec::new(),
+            scores: Vec::new(),
+            n_classes,
+        }
+    }
+
+    pub(super) fn append(&mut self, clips: Vec<usize>, scored: Scored) {
+        self.clips.extend(clips);
+        self.scores.extend(scored.scores);
+    }
+
+    fn rows(&self) -> impl Iterator<Item = (usize, &[f32])> {
+        let rows = self.scores.chunks_exact(self.n_classes);
+        self.clips.iter().copied().zip(rows)
+    }
+}
+
 /// What is known when a stage chooses.
 pub(super) struct Knowledge<'a> {
     pub(super) manifest: &'a Manifest,
     /// The division's training clips.
     pub(super) training: &'a [usize],
-    /// The noisy ones among them with the scores of the network before the stage, if it was asked.
-    pub(super) heard: Option<(&'a [usize], &'a Scored)>,
+    /// Noisy clips with the scores that judge their labels.
+    pub(super) verdicts: &'a Heard,
+    /// Noisy training clips with the scores of the fold's own network, if it was asked.
+    pub(super) heard: &'a Heard,
     /// The classes of the worst validation clips, if they were asked for.
     pub(super) worst: &'a BTreeSet<usize>,
     pub(super) is_single_label: bool,
@@ -158,17 +261,14 @@ pub(super) fn choose(stage: &StageConfig, known: &Knowledge<'_>) -> Chosen {
             .as_deref()
             .unwrap_or_default()
     };
-    let accepted: BTreeSet<usize> = match (&stage.clips, known.heard) {
-        (
-            StageClips::Agreed {
-                threshold,
-                max_per_class,
-            },
-            Some((clips, scored)),
-        ) => {
-            let rows = clips.iter().zip(scored.scores.chunks(scored.n_classes));
-            let rows = rows.map(|(&clip, row)| (clip, labels(clip), row));
-            agreed(rows, *threshold as f32, *max_per_class)
+    let accepted = match stage.clips {
+        StageClips::Agreed {
+            threshold,
+            max_per_class,
+        } => {
+            let rows = known.verdicts.rows();
+            let rows = rows.map(|(clip, row)| (clip, labels(clip), row));
+            agreed(rows, threshold as f32, max_per_class)
         }
         _ => BTreeSet::new(),
     };
@@ -186,12 +286,12 @@ pub(super) fn choose(stage: &StageConfig, known: &Knowledge<'_>) -> Chosen {
         }
     };
     let clips: Vec<usize> = known.training.iter().copied().filter(is_chosen).collect();
-    let mut targets = BTreeMap::new();
-    if let (Some(power), Some((heard, scored))) = (stage.pseudo_labels, known.heard) {
-        let rows = heard.iter().zip(scored.scores.chunks(scored.n_classes));
-        targets
-            .extend(rows.map(|(&clip, row)| (clip, sharpened(row, power, known.is_single_label))));
-    }
+    let of_power = |power| {
+        let rows = known.heard.rows();
+        rows.map(move |(clip, row)| (clip, sharpened(row, power, known.is_single_label)))
+    };
+    let targets = stage.pseudo_labels.into_iter().flat_map(of_power);
+    let targets = targets.collect();
     Chosen { clips, targets }
 }
 
@@ -202,28 +302,31 @@ fn agreed<'a>(
     threshold: f32,
     max_per_class: usize,
 ) -> BTreeSet<usize> {
-    let mut by_class: BTreeMap<usize, Vec<(f32, usize)>> = BTreeMap::new();
+    let mut sure: Vec<(f32, usize, &[usize])> = Vec::new();
     for (clip, labels, row) in rows {
-        let least = labels
-            .iter()
-            .map(|&label| row[label])
-            .fold(f32::INFINITY, f32::min);
-        let others = row
-            .iter()
-            .enumerate()
-            .filter(|(class, _)| !labels.contains(class));
+        let least = labels.iter().map(|&label| row[label]);
+        let least = least.fold(f32::INFINITY, f32::min);
+        let others = row.iter().enumerate();
+        let others = others.filter(|(class, _)| !labels.contains(class));
         let highest_other = others.map(|(_, &score)| score).fold(0.0, f32::max);
-        let (true, Some(&first)) = (least > threshold && least > highest_other, labels.first())
-        else {
-            continue;
-        };
-        by_class.entry(first).or_default().push((least, clip));
+        if !labels.is_empty() && least > threshold && least > highest_other {
+            sure.push((least, clip, labels));
+        }
     }
-    let surest = by_class.into_values().flat_map(|mut clips| {
-        clips.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        clips.into_iter().take(max_per_class).map(|(_, clip)| clip)
-    });
-    surest.collect()
+    sure.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    let mut taken: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut has_room = |labels: &[usize]| {
+        let count = |class: &usize| taken.get(class).copied().unwrap_or(0);
+        let has_room = labels.iter().all(|class| count(class) < max_per_class);
+        if has_room {
+            labels
+                .iter()
+                .for_each(|&class| *taken.entry(class).or_default() += 1);
+        }
+        has_room
+    };
+    sure.retain(|(_, _, labels)| has_room(labels));
+    sure.into_iter().map(|(_, clip, _)| clip).collect()
 }
 
 /// The classes of the clips with the highest losses.
@@ -262,8 +365,8 @@ mod tests {
         manifest
     }
 
+    /// Of clips 3 (b), 4 (a), 5 (b), 6 (a), 7 (both).
     fn scored() -> Scored {
-        // Clips 3 (b), 4 (a), 5 (b), 6 (a), 7 (both).
         Scored {
             scores: vec![0.02, 0.98, 0.97, 0.03, 0.6, 0.4, 0.99, 0.01, 0.96, 0.97],
             logits: vec![],
@@ -274,12 +377,15 @@ mod tests {
     }
 
     fn chosen(text: &str, worst: &[usize]) -> Chosen {
-        let (manifest, scored) = (manifest(), scored());
+        let manifest = manifest();
+        let mut heard = Heard::nothing(2);
+        heard.append(vec![3, 4, 5, 6, 7], scored());
         let training: Vec<usize> = (0..8).collect();
         let known = Knowledge {
             manifest: &manifest,
             training: &training,
-            heard: Some((&[3, 4, 5, 6, 7], &scored)),
+            verdicts: &heard,
+            heard: &heard,
             worst: &worst.iter().copied().collect(),
             is_single_label: true,
         };
@@ -340,7 +446,7 @@ mod tests {
             (3, train.batch_size)
         );
         assert_eq!(settings.scope, crate::trainer::Scope::Head);
-        let message = |text: &str| parse(text).settings(1, &train).unwrap_err().to_string();
+        let message = |text: &str| parse(text).check(1, &train).unwrap_err().to_string();
         let error = message("train = { epoch = 3 }");
         assert!(
             error.starts_with("stages[1] is train, unknown field `epoch`"),
@@ -350,11 +456,49 @@ mod tests {
             message("train = { epochs = 0 }"),
             "train.epochs is 0, must be at least 1"
         );
-        assert_eq!(
-            message("rounds = 0"),
-            "stages[1] is rounds = 0, must be at least 1"
-        );
-        let error = message("clips = { kind = 'agreed', threshold = 1.5 }");
-        assert_eq!(error, "stages[1] is threshold = 1.5, must be 0 to 1");
+        for (text, found) in [
+            ("rounds = 0", "rounds = 0, must be at least 1"),
+            ("pseudo_labels = 0.0", "pseudo_labels = 0, must be above 0"),
+            (
+                "clips = { kind = 'agreed', threshold = 1.0 }",
+                "threshold = 1, must be 0 to below 1",
+            ),
+            (
+                "train = { loss = { kind = 'bce' } }",
+                "train.loss or train.class_weights, must be those of [train], one for the whole run",
+            ),
+            (
+                "train = { scope = 'probe' }",
+                "train.scope = a probe, must be `all` or `head`",
+            ),
+            (
+                "train = { noisy = { own_head = true } }",
+                "train.noisy.own_head, must be left out",
+            ),
+            (
+                "augment = { backgrounds = 'street' }",
+                "augment with a folder of sounds, must have it in [augment], for the whole run",
+            ),
+        ] {
+            assert_eq!(message(text), format!("stages[1] is {found}"));
+        }
+        let error = message("train = { schedule = { kind = 'cosine', end = 2.0 } }");
+        assert!(error.contains("schedule.end is 2"), "{error}");
+    }
+
+    #[test]
+    fn every_label_of_a_clip_takes_a_place_of_its_class() {
+        // Three clips of both classes, then one of the second, which has two places.
+        let both: &[usize] = &[0, 1];
+        let rows = [
+            (10, both, &[0.9, 0.8][..]),
+            (11, both, &[0.9, 0.7]),
+            (12, both, &[0.6, 0.6]),
+            (13, &both[1..], &[0.1, 0.95]),
+        ];
+        let taken: Vec<usize> = agreed(rows.into_iter(), 0.5, 2).into_iter().collect();
+        assert_eq!(taken, [10, 13]);
+        let taken: Vec<usize> = agreed(rows.into_iter(), 0.5, 9).into_iter().collect();
+        assert_eq!(taken, [10, 11, 12, 13]);
     }
 }

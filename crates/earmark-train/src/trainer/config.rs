@@ -50,7 +50,8 @@ pub struct TrainConfig {
     /// The validation clips judge every so many epochs, and the last, at least 1. What waits for their figures
     /// (`keep`, `patience`, a plateau) counts the epochs that are judged.
     pub judge_every: usize,
-    /// Epochs without a better validation figure after which the run ends; none goes on to the end.
+    /// Judged epochs in a row without a better validation figure after which the run ends, at least 1; none goes on
+    /// to the end.
     pub patience: Option<usize>,
     /// Seeds everything that is random.
     pub seed: u64,
@@ -132,7 +133,7 @@ impl TrainConfig {
     /// [`Error::Config`] names the setting.
     pub fn check(&self) -> Result<()> {
         let positive = |x: f64| x > 0.0 && x.is_finite();
-        let rules: [(&str, String, bool, &str); 9] = [
+        let rules: [(&str, String, bool, &str); 10] = [
             (
                 "epochs",
                 self.epochs.to_string(),
@@ -186,6 +187,12 @@ impl TrainConfig {
                 self.head_epochs.to_string(),
                 self.head_epochs <= self.epochs,
                 "must be at most the number of epochs",
+            ),
+            (
+                "patience",
+                self.patience.unwrap_or_default().to_string(),
+                self.patience != Some(0),
+                "must be at least 1",
             ),
         ];
         if let Some((key, found, _, expected)) = rules.into_iter().find(|rule| !rule.2) {

@@ -42,7 +42,7 @@ pub struct Material<'a> {
 /// How a run ended.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The network to keep: averaged, best or last, as the settings say.
+    /// The network to keep: averaged, best or last, as the settings say; after an interruption the network as it is.
     pub network: Network,
     /// One row per epoch.
     pub history: Vec<EpochReport>,
@@ -123,11 +123,12 @@ impl<'a> Trainer<'a> {
         self.finish(true)
     }
 
-    /// The network that the settings keep.
+    /// The network that the settings keep, or the network as it is if the run was interrupted.
     fn finish(self, is_complete: bool) -> Result<Outcome> {
         let network = match (self.config.keep, &self.state.best) {
+            _ if !is_complete => self.state.network.clone(),
             (Keep::Best, Some(best)) => best.clone(),
-            _ => self.averaged()?,
+            _ => self.averaged(self.state.epoch.saturating_sub(1))?,
         };
         Ok(Outcome {
             network: without_guidance(&network, self.material.batches.n_classes())?,
@@ -136,8 +137,9 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// The averaged network with statistics of its own, or the network as it is.
-    fn averaged(&self) -> Result<Network> {
+    /// The averaged network after an epoch, with statistics of its own from that epoch's batches, or the network as
+    /// it is.
+    fn averaged(&self, epoch: usize) -> Result<Network> {
         let state = &self.state;
         let averaged = state
             .average
@@ -146,7 +148,6 @@ impl<'a> Trainer<'a> {
         let Some(mut averaged) = averaged else {
             return Ok(state.network.clone());
         };
-        let epoch = state.epoch.min(self.config.epochs - 1);
         let trained = self.trained(epoch);
         measure_statistics(&mut averaged, self.material.batches, epoch, &trained)?;
         Ok(averaged)
@@ -171,7 +172,7 @@ impl<'a> Trainer<'a> {
         let is_judged = done == self.config.epochs || done.is_multiple_of(self.config.judge_every);
         if let Some(examples) = self.material.examples.filter(|_| is_judged) {
             observer.validating(examples.n_clips());
-            let judged = self.averaged()?;
+            let judged = self.averaged(report.epoch)?;
             let shown = without_guidance(&judged, self.material.batches.n_classes())?;
             let scored = score(&shown, examples, &self.loss, self.config.batch_size)?;
             check_finite(&scored, examples, report.epoch)?;
@@ -186,7 +187,7 @@ impl<'a> Trainer<'a> {
         let waited = self.state.epochs_without_gain;
         self.config
             .patience
-            .is_some_and(|patience| waited > patience)
+            .is_some_and(|patience| waited >= patience)
     }
 
     /// Which parameters an epoch trains.

@@ -89,8 +89,9 @@ impl State {
             (figure.value == Some(best)).then_some((report.epoch + 1, &figure.name))
         })?;
         let waited = self.epochs_without_gain;
+        let plural = if waited == 1 { "" } else { "s" };
         Some(format!(
-            "stopped early: {name} was {best:.4} after epoch {epoch} and no better the {waited} times since"
+            "stopped early: {name} was {best:.4} after epoch {epoch} and no better the {waited} time{plural} since"
         ))
     }
 

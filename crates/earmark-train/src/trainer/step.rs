@@ -83,7 +83,7 @@ impl Trainer<'_> {
             .transpose()?;
         let forward = network.forward(features, &mut Pass::Train(&mut tape));
         let evaluate = |logits: &[f32]| match teacher.zip(guidance.as_ref()) {
-            Some((teacher, guidance)) => teacher.evaluate(&self.loss, logits, batch, guidance),
+            Some((teacher, guidance)) => Ok(teacher.evaluate(&self.loss, logits, batch, guidance)),
             None => self.evaluate(logits, batch),
         };
         let (objective, per_clip) = objective(&evaluate, &forward, scale)?;
@@ -101,7 +101,7 @@ impl Trainer<'_> {
     }
 
     /// The loss of the labels.
-    fn evaluate(&self, logits: &[f32], batch: &Batch) -> LossValue {
+    fn evaluate(&self, logits: &[f32], batch: &Batch) -> Result<LossValue> {
         let clips = Labelled {
             targets: &batch.targets,
             weights: &batch.weights,
@@ -145,13 +145,13 @@ impl Trainer<'_> {
 /// The loss is computed on the host; the sum of the logits times the loss's gradient has, as a
 /// function of the network's parameters, the gradient of the loss.
 fn objective(
-    evaluate: &dyn Fn(&[f32]) -> LossValue,
+    evaluate: &dyn Fn(&[f32]) -> Result<LossValue>,
     forward: &Forward,
     scale: f64,
 ) -> Result<(Tensor<1>, Vec<f64>)> {
     let weighted = |logits: &Tensor<2>, scale: f64| -> Result<(Tensor<1>, Vec<f64>)> {
         let shape = logits.dims();
-        let value = evaluate(&host(logits.clone().inner())?);
+        let value = evaluate(&host(logits.clone().inner())?)?;
         let gradient = TensorData::new(value.gradient, shape);
         let gradient = Tensor::<2>::from_data(gradient, &logits.device().without_autodiff());
         let pull = logits.clone() * gradient.mul_scalar(scale).autodiff();

@@ -171,6 +171,94 @@ fn stages_follow_each_other_and_an_interrupted_run_ends_the_same()
     Ok(())
 }
 
+/// Eight tones of each class: four checked, four unchecked, of which one of each class has the other's label.
+fn write_mislabelled(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder.join("audio_train"))?;
+    let mut table = "fname,label,manually_verified\n".to_owned();
+    for (class, other, base) in [("low", "high", 200.0f32), ("high", "low", 3_000.0)] {
+        for clip in 0..8 {
+            let frequency = base * (1.0 + 0.02 * clip as f32);
+            let name = format!("{class}{clip}.wav");
+            write_wav(&folder.join("audio_train").join(&name), |t| {
+                0.5 * (TAU * frequency * t).sin()
+            });
+            let label = if clip == 7 { other } else { class };
+            table += &format!("{name},{label},{}\n", u8::from(clip < 4));
+        }
+    }
+    std::fs::write(folder.join("train.csv"), table)
+}
+
+const VERIFIED: &str = "[data]\nvalidate = 'all'\nn_folds = 2\n[features]\npreset = 'dcase2018-baseline'\n\
+    [model]\narchitecture = 'dcase-mlp'\n[train]\nbatch_size = 4\nlearning_rate = 1e-2\n\
+    [[stages]]\ntrain = { epochs = 20 }\n\
+    [[stages]]\nclips = { kind = 'agreed', threshold = 0.5 }\ntrain = { epochs = 1 }\n";
+
+#[test]
+fn labels_are_verified_by_folds_that_have_not_learned_them()
+-> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let sounds = folder.path().join("challenge");
+    write_mislabelled(&sounds)?;
+    let path = format!("data.path='{}'", sounds.display());
+    let config = RunConfig::parse("run.toml", VERIFIED, &[path])?;
+    let mut notices = Notices::default();
+    let unbroken = train(folder.path(), &config, &mut notices);
+    assert!(unbroken.is_complete);
+    // Only the eight checked clips judge, each once.
+    assert_eq!(unbroken.evaluation.as_ref().map(|e| e.n_clips), Some(8));
+    let stages: Vec<&String> = notices.0.iter().filter(|n| n.contains("stage")).collect();
+    // A fold trains on four checked and four unchecked clips. Of the eight unchecked ones the two with wrong
+    // labels are taken by neither.
+    assert_eq!(stages.len(), 4, "{stages:?}");
+    for (fold, stage) in [(0, stages[0]), (1, stages[1])] {
+        assert_eq!(
+            *stage,
+            format!("fold {fold}, stage 1 of 2: 8 clips, 20 epochs")
+        );
+    }
+    let n_taken: usize = [stages[2], stages[3]]
+        .iter()
+        .map(|stage| n_clips(stage))
+        .sum();
+    assert_eq!(n_taken, 2 * 4 + 6, "{stages:?}");
+
+    let again = folder.path().join("again");
+    let broken = train(&again, &config, &mut OneEpoch);
+    assert!(!broken.is_complete && broken.evaluation.is_none());
+    let resumed = train(&again, &config, &mut Silent);
+    let scores = |result: &RunResult| std::fs::read(result.directory.join("scores.csv"));
+    assert_eq!(scores(&unbroken)?, scores(&resumed)?);
+    Ok(())
+}
+
+/// The number of clips that a notice of a stage names.
+fn n_clips(notice: &str) -> usize {
+    let before = notice.split(" clips").next().unwrap_or_default();
+    let number = before.rsplit(' ').next().unwrap_or_default();
+    number.parse().expect("a number of clips")
+}
+
+#[test]
+fn a_probe_without_a_trained_network_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let sounds = folder.path().join("sounds");
+    write_sounds(&sounds);
+    let mut config = config(&sounds, "scope = 'probe'\n");
+    let options = RunOptions {
+        directory: folder.path().join("run"),
+        device: DeviceChoice::Cpu,
+    };
+    let error = run(&config, &options, &(), &mut Silent).expect_err("nothing to probe");
+    assert!(
+        error.to_string().starts_with("model.init is nothing"),
+        "{error}"
+    );
+    config.train.scope = earmark_train::trainer::Scope::All;
+    config.train.epochs = 1;
+    assert!(run(&config, &options, &(), &mut Silent).is_ok());
+}
+
 #[test]
 fn noisy_clips_have_losses_of_their_own() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;

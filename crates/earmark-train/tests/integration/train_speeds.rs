@@ -89,7 +89,12 @@ fn a_probe_hears_what_a_file_at_the_speed_holds() -> Outcome {
             std::fs::write(path, wav::float(&played, SAMPLE_RATE))?;
         }
     }
-    let probe = "data.validate = 'none'\ntrain.scope = 'probe'\n";
+    let start = "data.validate = 'none'\ntrain.epochs = 1\ntrain.batch_size = 4\n";
+    let start = train(&once, &folder.path().join("start"), start)?;
+    let probe = format!(
+        "data.validate = 'none'\ntrain.scope = 'probe'\nmodel.init = '{}'\n",
+        start.bundles[0].display()
+    );
     // A clip's views share its weight, so that twice as many clips outweigh twice the penalty.
     let played = format!("{probe}model.probe_speeds = [1.25]\nmodel.probe_l2 = 0.1\n");
     let copied = format!("{probe}model.probe_l2 = 0.2\n");

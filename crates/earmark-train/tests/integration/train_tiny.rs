@@ -1,5 +1,7 @@
 //! Ten synthetic clips are learnt by heart in seconds, and runs repeat exactly.
 
+use std::cell::RefCell;
+
 use crate::common::{Notices, noise};
 use burn::tensor::Device;
 use earmark::Result;
@@ -12,7 +14,7 @@ use earmark_train::loss::{Loss, LossConfig};
 use earmark_train::network::Network;
 use earmark_train::observer::{EpochReport, Figure, Observer, Silent, StepReport};
 use earmark_train::source::{Batch, Batches, Cut, Examples};
-use earmark_train::trainer::{Material, Outcome, Scored};
+use earmark_train::trainer::{Material, Outcome, Scored, score};
 use earmark_train::{TrainConfig, Trainer};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -160,26 +162,48 @@ fn judge(scored: &Scored) -> Result<Vec<Figure>> {
     }])
 }
 
+/// Gives the judged epochs these figures, one after the other.
+fn given(figures: &[f64]) -> impl Fn(&Scored) -> Result<Vec<Figure>> {
+    let figures = RefCell::new(figures.iter().copied());
+    move |_: &Scored| {
+        Ok(vec![Figure {
+            name: "given".into(),
+            value: figures.borrow_mut().next(),
+        }])
+    }
+}
+
+fn loss() -> Result<Loss> {
+    let smoothed = LossConfig::CrossEntropy {
+        label_smoothing: 0.05,
+    };
+    Loss::new(smoothed, None)
+}
+
 fn run(
     config: &TrainConfig,
     tones: &Tones,
     checkpoint: Option<&CheckpointFile>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
-    let loss = Loss::new(
-        LossConfig::CrossEntropy {
-            label_smoothing: 0.05,
-        },
-        None,
-    )?;
+    run_judged(config, tones, &judge, checkpoint, observer)
+}
+
+fn run_judged(
+    config: &TrainConfig,
+    tones: &Tones,
+    judge: &dyn Fn(&Scored) -> Result<Vec<Figure>>,
+    checkpoint: Option<&CheckpointFile>,
+    observer: &mut dyn Observer,
+) -> Result<Outcome> {
     let network = Network::new(&architecture(), config.seed, &Device::flex())?;
     let material = Material {
         batches: tones,
         examples: Some(tones),
-        judge: &judge,
+        judge,
         teacher: None,
     };
-    Trainer::new(config, loss, network, material)?.run(checkpoint, observer)
+    Trainer::new(config, loss()?, network, material)?.run(checkpoint, observer)
 }
 
 /// Stops a run after some batches, as a kill would.
@@ -310,14 +334,87 @@ fn patience_ends_a_run_that_no_longer_gains() {
     let outcome = run(&config, &TONES, None, &mut notices).unwrap();
     let n_epochs = outcome.history.len();
     assert!(outcome.is_complete && n_epochs < 40, "{n_epochs}");
-    let best = n_epochs - 3;
+    let best = n_epochs - 2;
     let figure = accuracy(&outcome.history[best - 1]);
     assert_eq!(
         notices.0,
         [format!(
-            "stopped early: accuracy was {figure:.4} after epoch {best} and no better the 3 times since"
+            "stopped early: accuracy was {figure:.4} after epoch {best} and no better the 2 times since"
         )]
     );
+}
+
+/// The epochs of a run that ends once none of the last `patience` figures is above all before them.
+fn epochs_of(figures: &[f64], patience: usize) -> usize {
+    let is_over = |&n: &usize| {
+        let (before, last) = figures[..n].split_at(n - patience);
+        let best = before.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        last.iter().all(|&figure| figure <= best)
+    };
+    let mut lengths = patience + 1..=figures.len();
+    lengths.find(is_over).unwrap_or(figures.len())
+}
+
+#[test]
+fn patience_counts_the_judged_epochs_in_a_row_without_a_gain() -> Result<()> {
+    let figures = [0.2, 0.4, 0.3, 0.5, 0.5, 0.4, 0.6, 0.1, 0.2, 0.3, 0.6, 0.7];
+    for (patience, judge_every) in (1..6).flat_map(|patience| [(patience, 1), (patience, 2)]) {
+        let config = TrainConfig {
+            epochs: figures.len() * judge_every,
+            judge_every,
+            patience: Some(patience),
+            average: None,
+            ..config()
+        };
+        let outcome = run_judged(&config, &TONES, &given(&figures), None, &mut Silent)?;
+        let n_judged = epochs_of(&figures, patience);
+        assert_eq!(outcome.history.len(), judge_every * n_judged, "{patience}");
+    }
+    let none = TrainConfig {
+        patience: Some(0),
+        ..config()
+    };
+    assert_eq!(
+        none.check().unwrap_err().to_string(),
+        "train.patience is 0, must be at least 1"
+    );
+    Ok(())
+}
+
+#[test]
+fn the_network_that_is_kept_is_the_one_that_was_judged_last() -> Result<()> {
+    // The figures stand still, so a run ends after its third epoch: for one of them the last that trains the head
+    // alone.
+    for head_epochs in [0, 3] {
+        let config = TrainConfig {
+            epochs: 9,
+            head_epochs,
+            patience: Some(2),
+            ..config()
+        };
+        let outcome = run_judged(&config, &TONES, &given(&[0.5; 9]), None, &mut Silent)?;
+        assert_eq!(outcome.history.len(), 3);
+        let scored = score(&outcome.network, &TONES, &loss()?, config.batch_size)?;
+        let judged = outcome.history[2].validation_loss;
+        assert_eq!(Some(scored.mean_loss), judged, "{head_epochs}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_interrupted_run_hands_over_its_network_as_it_is() -> Result<()> {
+    let weights = |average: Option<AverageConfig>| {
+        let config = TrainConfig {
+            average,
+            ..config()
+        };
+        let mut observer = Impatient { batches_left: 8 };
+        let broken = run(&config, &TONES, None, &mut observer)?;
+        assert!(!broken.is_complete);
+        broken.network.weights()
+    };
+    assert_eq!(weights(config().average)?, weights(None)?);
+    Ok(())
 }
 
 #[test]

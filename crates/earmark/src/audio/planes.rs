@@ -1,5 +1,7 @@
 //! A buffer of planar samples that decoders fill and the later stages empty.
 
+use crate::features::MAX_SAMPLE;
+
 /// Samples of several channels, one vector per channel, all of the same length.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Planes {
@@ -56,16 +58,17 @@ impl Planes {
         }
     }
 
-    /// The first sample index at which any channel is NaN or infinite.
-    pub(super) fn first_non_finite(&self) -> Option<usize> {
-        // A block's sum of `x * 0` is NaN exactly when a sample is not finite; that loop runs
-        // vectorised, and only a bad block is searched.
-        let bad = |plane: &Vec<f32>| plane.iter().map(|x| x * 0.0).sum::<f32>().is_nan();
-        self.channels
-            .iter()
-            .filter(|plane| bad(plane))
-            .filter_map(|plane| plane.iter().position(|x| !x.is_finite()))
-            .min()
+    /// The first sample at which any channel is NaN, infinite or beyond [`MAX_SAMPLE`]: its index and value.
+    pub(super) fn first_unusable(&self) -> Option<(usize, f32)> {
+        // Counting runs vectorised, and only a bad block is searched.
+        let is_usable = |x: f32| x.abs() <= MAX_SAMPLE;
+        let n_bad = |plane: &[f32]| plane.iter().map(|&x| u32::from(!is_usable(x))).sum::<u32>();
+        let bad = self.channels.iter().filter(|plane| n_bad(plane) > 0);
+        let firsts = bad.filter_map(|plane| {
+            let at = plane.iter().position(|&x| !is_usable(x))?;
+            Some((at, plane[at]))
+        });
+        firsts.min_by_key(|(at, _)| *at)
     }
 }
 
@@ -74,13 +77,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_non_finite_sample_is_found_in_any_channel() {
+    fn an_unusable_sample_is_found_in_any_channel() {
         let mut planes = Planes {
             channels: vec![vec![0.0; 100], vec![1.0; 100]],
         };
-        assert_eq!(planes.first_non_finite(), None);
-        planes.channels[1][41] = f32::NEG_INFINITY;
+        assert_eq!(planes.first_unusable(), None);
+        planes.channels[0][90] = 1e38;
+        planes.channels[1][91] = -MAX_SAMPLE;
+        assert_eq!(planes.first_unusable(), Some((90, 1e38)));
         planes.channels[0][77] = f32::NAN;
-        assert_eq!(planes.first_non_finite(), Some(41));
+        assert!(matches!(planes.first_unusable(), Some((77, x)) if x.is_nan()));
+        planes.channels[1][41] = f32::NEG_INFINITY;
+        assert_eq!(planes.first_unusable(), Some((41, f32::NEG_INFINITY)));
     }
 }

@@ -9,6 +9,7 @@ use super::planes::Planes;
 use super::resample::Resampler;
 use super::source::{ByteReader, Source, read_error};
 use super::{RecordingMeta, Waveform, packets, riff};
+use crate::features::MAX_SAMPLE;
 use crate::{Error, Result};
 
 /// What is known about a recording before it is decoded.
@@ -318,13 +319,19 @@ impl AudioStream {
 
     fn check_block(&self) -> Result<()> {
         let rate = f64::from(self.info.sample_rate);
-        if let Some(at) = self.decoded.first_non_finite() {
+        if let Some((at, value)) = self.decoded.first_unusable() {
+            let secs = (self.n_decoded + at as u64) as f64 / rate;
+            let reason = match value.is_finite() {
+                true => {
+                    format!("sample at {secs:.6} s is {value:e}, expected at most {MAX_SAMPLE:e}")
+                }
+                false => format!(
+                    "sample at {secs:.6} s is not finite (NaN or infinite), expected a number"
+                ),
+            };
             return Err(Error::Decode {
                 name: self.name.to_string(),
-                reason: format!(
-                    "sample at {:.6} s is not finite (NaN or infinite), expected a number",
-                    (self.n_decoded + at as u64) as f64 / rate
-                ),
+                reason,
             });
         }
         let secs = (self.n_decoded + self.decoded.n_samples() as u64) as f64 / rate;

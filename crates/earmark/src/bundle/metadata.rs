@@ -17,6 +17,9 @@ use crate::{Error, Result};
 /// The newest format version that this build reads, and the one that it writes.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// The highest rate of waveforms in Hz, as for front ends: whatever is heard is resampled to it.
+const MAX_SAMPLE_RATE: u32 = 4_000_000;
+
 /// Everything that tagging needs to know besides the graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metadata {
@@ -286,16 +289,18 @@ fn fits(architecture: &Architecture, what: &str, found: usize, expected: usize) 
 
 impl WaveformInput {
     fn check(&self) -> Result<()> {
-        let error = |key: &str, found: String| Error::Config {
+        let error = |key: &str, found: String, expected: String| Error::Config {
             key: format!("waveform.{key}"),
             found,
-            expected: "must be above 0".to_owned(),
+            expected,
         };
-        if self.sample_rate == 0 {
-            return Err(error("sample_rate", self.sample_rate.to_string()));
+        if !(1..=MAX_SAMPLE_RATE).contains(&self.sample_rate) {
+            let expected = format!("must be 1 to {MAX_SAMPLE_RATE}");
+            return Err(error("sample_rate", self.sample_rate.to_string(), expected));
         }
         if !(self.full_scale.is_finite() && self.full_scale > 0.0) {
-            return Err(error("full_scale", self.full_scale.to_string()));
+            let expected = "must be above 0".to_owned();
+            return Err(error("full_scale", self.full_scale.to_string(), expected));
         }
         Ok(())
     }
@@ -542,6 +547,18 @@ mod tests {
         );
         assert!(error(&|m| m.name = String::new()).starts_with("name is ``"));
         assert!(error(&|m| m.segment.hop_secs = 0.0).starts_with("segment.hop_secs is 0"));
+        assert_eq!(
+            error(&|m| m.segment.hop_secs = 1e-6),
+            "segment.hop_secs is 0.000001, must be at least 0.001"
+        );
+        let waveform = WaveformInput {
+            sample_rate: u32::MAX,
+            full_scale: 1.0,
+        };
+        assert_eq!(
+            waveform.check().unwrap_err().to_string(),
+            "waveform.sample_rate is 4294967295, must be 1 to 4000000"
+        );
     }
 
     #[test]

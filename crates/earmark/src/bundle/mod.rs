@@ -32,9 +32,9 @@ mod wrap;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use atomic::write_atomically;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use atomic::write_atomically_with;
+pub use atomic::{OutputPlace, write_atomically};
 #[cfg(not(target_arch = "wasm32"))]
 pub use cache::{Cache, CacheState, find_model};
 pub use card::Card;
@@ -47,7 +47,9 @@ pub use metadata::{FORMAT_VERSION, Input, Metadata, WaveformInput};
 pub use output::{Activation, Calibration, Task, Thresholds, scores_in_place};
 pub use provenance::{Licence, Origin, Provenance, SourceFile};
 pub use registry::{FileFormat, Registry, RegistryEntry, is_sha256};
-pub use segment::{Aggregation, LastSegment, Padding, Segment, SegmentConfig, Segmenter};
+pub use segment::{
+    Aggregation, LastSegment, MIN_HOP_SECS, Padding, Segment, SegmentConfig, Segmenter,
+};
 pub use tensors::{Axis, Tensors};
 pub use wrap::{VocabularySource, WrapConfig, WrapOutput, wrap};
 

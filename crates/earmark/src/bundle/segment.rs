@@ -20,9 +20,10 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentConfig {
-    /// The length of a full segment in seconds, above 0.
+    /// The length of a full segment in seconds, at least [`MIN_HOP_SECS`] and at most 600.
     pub length_secs: f32,
-    /// The distance between the starts of segments in seconds, above 0 and at most `length_secs`.
+    /// The distance between the starts of segments in seconds, at least [`MIN_HOP_SECS`] and at most
+    /// `length_secs`.
     pub hop_secs: f32,
     /// The shortest segment that the network takes in seconds, above 0 and at most `length_secs`.
     /// Equal to `length_secs` for a network that takes nothing but full segments.
@@ -163,6 +164,17 @@ impl SegmentConfig {
         );
         check("hop_secs", self.hop_secs, self.length_secs, within.clone())?;
         check("min_secs", self.min_secs, self.length_secs, within)?;
+        let lengths = [
+            ("length_secs", self.length_secs),
+            ("hop_secs", self.hop_secs),
+        ];
+        if let Some((key, secs)) = lengths.iter().find(|(_, secs)| *secs < MIN_HOP_SECS) {
+            return Err(Error::Config {
+                key: format!("segment.{key}"),
+                found: secs.to_string(),
+                expected: format!("must be at least {MIN_HOP_SECS}"),
+            });
+        }
         check_speeds("segment.speeds", &self.speeds)
     }
 
@@ -183,6 +195,9 @@ impl SegmentConfig {
         })
     }
 }
+
+/// The smallest distance of segments in seconds: at a smaller one there are more segments than sound.
+pub const MIN_HOP_SECS: f32 = 0.001;
 
 /// The longest segment that a bundle may ask for, in seconds: memory is bounded by it.
 const MAX_LENGTH_SECS: f32 = 600.0;
@@ -402,6 +417,16 @@ mod tests {
         );
         assert!(error(config(10.0, 11.0, LastSegment::Keep)).starts_with("segment.min_secs is 11"));
         assert!(error(config(f32::NAN, 1.0, LastSegment::Keep)).contains("NaN"));
+        assert_eq!(
+            error(config(1e-9, 1.0, LastSegment::Keep)),
+            "segment.hop_secs is 0.000000001, must be at least 0.001"
+        );
+        assert!(config(MIN_HOP_SECS, 1.0, LastSegment::Keep).check().is_ok());
+        let short = SegmentConfig::efficient_at().with_window(0.0005, 0.0005);
+        assert_eq!(
+            short.unwrap_err().to_string(),
+            "segment.length_secs is 0.0005, must be at least 0.001"
+        );
         let fixed = config(10.0, 10.0, LastSegment::Pad);
         assert!(
             fixed

@@ -244,7 +244,7 @@ impl Audit {
         let (mut leaks, mut contradictions, mut rest) = (vec![], vec![], vec![]);
         for group in self.duplicates() {
             let clips: Vec<&Clip> = group.iter().map(|at| &manifest.clips[*at]).collect();
-            let part = |at: usize| folds.and_then(|folds| folds.parts()[at]);
+            let part = |at: usize| folds.and_then(|folds| folds.parts().get(at).copied().flatten());
             let names: Vec<&str> = clips.iter().map(|clip| clip.name.as_str()).collect();
             let names = names.join(" = ");
             let differ = |other: &&Clip| other.labels != clips[0].labels && other.labels.is_some();

@@ -9,7 +9,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Clip, Manifest, Split};
+use super::{Clip, Manifest, Quality, Split};
 use crate::digest::sha256_of_bytes;
 use crate::{Error, Result};
 
@@ -56,8 +56,8 @@ impl Folds {
     /// `n_folds` parts with, as far as sources allow, the same share of every class.
     ///
     /// Sources are the units that are divided, by iterative stratification: the rarest class that is
-    /// left is dealt out first, each source to the part that lacks most of that class. Negatives are
-    /// dealt out like a class of their own. Equal seeds give equal folds.
+    /// left is dealt out first, each source to the part that lacks most of that class. Noisy clips of a class,
+    /// and negatives, are dealt out like classes of their own. Equal seeds give equal folds.
     ///
     /// # Errors
     /// [`Error::Config`] for fewer than two folds, [`Error::Dataset`] if there are fewer sources than
@@ -78,7 +78,7 @@ impl Folds {
                 ),
             });
         }
-        let mut dealer = Dealer::new(&units, manifest.vocabulary.len() + 1, n_folds, seed);
+        let mut dealer = Dealer::new(&units, n_groups(manifest), n_folds, seed);
         let parts = dealer.deal(&units);
         let mut part_of = vec![None; manifest.clips.len()];
         for (unit, part) in units.iter().zip(parts) {
@@ -252,16 +252,22 @@ fn file_name(clip: &Clip) -> &str {
     clip.name.rsplit(['/', '\\']).next().unwrap_or(&clip.name)
 }
 
+/// The groups that are divided evenly: the classes of curated clips, those of noisy ones, and negatives.
+fn n_groups(manifest: &Manifest) -> usize {
+    2 * manifest.vocabulary.len() + 1
+}
+
 /// The clips of one source.
 struct Unit {
     clips: Vec<usize>,
-    /// How many of them have each class; the last entry counts negatives.
+    /// How many of them are in each group.
     counts: Vec<usize>,
 }
 
 impl Unit {
     fn all(manifest: &Manifest) -> Vec<Self> {
-        let n_counts = manifest.vocabulary.len() + 1;
+        let n_classes = manifest.vocabulary.len();
+        let n_counts = n_groups(manifest);
         let mut units: Vec<Self> = Vec::new();
         let mut unit_of = BTreeMap::<&str, usize>::new();
         for at in divided(manifest) {
@@ -279,8 +285,12 @@ impl Unit {
             }
             units[unit].clips.push(at);
             let labels = clip.labels.as_deref().unwrap_or_default();
+            let first = match clip.quality {
+                Quality::Curated => 0,
+                Quality::Noisy => n_classes,
+            };
             for label in labels {
-                units[unit].counts[*label] += 1;
+                units[unit].counts[first + *label] += 1;
             }
             units[unit].counts[n_counts - 1] += usize::from(labels.is_empty());
         }
@@ -395,6 +405,28 @@ mod tests {
         }
         assert_eq!(folds, Folds::stratified(&set, 5, 1).unwrap());
         assert_ne!(folds, Folds::stratified(&set, 5, 2).unwrap());
+    }
+
+    #[test]
+    fn curated_and_noisy_clips_of_a_class_are_divided_evenly() {
+        let mut clips: Vec<Clip> = (0..100)
+            .map(|i| clip(&format!("{i}.wav"), &[i % 2]))
+            .collect();
+        for clip in &mut clips[20..] {
+            clip.quality = Quality::Noisy;
+        }
+        let set = manifest(2, clips);
+        for seed in 0..5 {
+            let folds = Folds::stratified(&set, 5, seed).unwrap();
+            for fold in 0..5 {
+                let clips = folds.validation(fold);
+                let (curated, noisy): (Vec<usize>, Vec<usize>) = clips
+                    .iter()
+                    .partition(|&&at| set.clips[at].quality == Quality::Curated);
+                assert_eq!((curated.len(), noisy.len()), (4, 16));
+                assert_eq!(curated.iter().filter(|&at| at % 2 == 0).count(), 2);
+            }
+        }
     }
 
     #[test]

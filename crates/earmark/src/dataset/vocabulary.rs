@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::lines::{LineCounter, csv_reason, header_line};
 use crate::{Error, Result};
 
 /// One entry of a vocabulary.
@@ -117,28 +118,31 @@ impl Vocabulary {
     ///
     /// # Errors
     /// As for `from_csv`.
-    pub fn from_csv_reader(name: &str, reader: impl Read) -> Result<Self> {
+    pub fn from_csv_reader(name: &str, mut reader: impl Read) -> Result<Self> {
+        let mut text = Vec::new();
+        reader.read_to_end(&mut text)?;
+        let fail = |line: usize, reason: String| Error::Line {
+            name: name.to_owned(),
+            line,
+            reason,
+        };
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
-            .from_reader(reader);
-        let columns = Columns::of(reader.headers().map_err(|error| line(name, &error))?).map_err(
-            |reason| Error::Line {
-                name: name.to_owned(),
-                line: 1,
-                reason,
-            },
-        )?;
+            .from_reader(text.as_slice());
+        let header = reader
+            .headers()
+            .map_err(|error| fail(header_line(&text), csv_reason(&error)))?;
+        let columns = Columns::of(header).map_err(|reason| fail(header_line(&text), reason))?;
+        let mut lines = LineCounter::default();
         let mut classes = Vec::new();
         for record in reader.records() {
-            let record = record.map_err(|error| line(name, &error))?;
-            let class = columns
-                .class(&record, classes.len())
-                .map_err(|reason| Error::Line {
-                    name: name.to_owned(),
-                    line: record.position().map_or(0, |p| p.line() as usize),
-                    reason,
-                })?;
-            classes.push(class);
+            let record = record.map_err(|error| {
+                let line = lines.line(&text, error.position());
+                fail(line, csv_reason(&error))
+            })?;
+            let line = lines.line(&text, record.position());
+            let class = columns.class(&record, classes.len());
+            classes.push(class.map_err(|reason| fail(line, reason))?);
         }
         Self::new(classes).map_err(|error| match error {
             Error::Config {
@@ -324,16 +328,6 @@ impl Columns {
     }
 }
 
-fn line(name: &str, error: &csv::Error) -> Error {
-    Error::Line {
-        name: name.to_owned(),
-        line: error
-            .position()
-            .map_or(1, |position| position.line() as usize),
-        reason: error.to_string(),
-    }
-}
-
 fn impossible(key: &str, found: &str, expected: &str) -> Error {
     Error::Config {
         key: key.to_owned(),
@@ -485,7 +479,10 @@ mod tests {
             error("name\n"),
             "v.csv: vocabulary is empty, must have a class"
         );
-        assert!(error("name,id\nBark\n").starts_with("v.csv:2: "));
+        assert_eq!(
+            error("name,id\r\n\r\nBark\r\n"),
+            "v.csv:3: 1 fields, expected 2"
+        );
     }
 
     #[test]

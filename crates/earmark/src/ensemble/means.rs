@@ -43,6 +43,12 @@ impl Weights {
     /// # Errors
     /// [`Error::Config`] for a weight below 0 or not finite, or if all are 0.
     pub fn of_tables(weights: &[f64], n_classes: usize) -> Result<Self> {
+        if weights.iter().all(|&weight| weight == 0.0) {
+            return Err(refused(
+                "0 for all tables".to_owned(),
+                "must be above 0 for one table at least",
+            ));
+        }
         let values = weights
             .iter()
             .flat_map(|&weight| std::iter::repeat_n(weight, n_classes));
@@ -54,22 +60,40 @@ impl Weights {
     /// # Errors
     /// As for [`Weights::of_tables`].
     pub fn of_classes(values: Vec<f64>, n_classes: usize) -> Result<Self> {
-        let refuse = |found: String, expected: &str| Error::Config {
-            key: "weights".to_owned(),
-            found,
-            expected: expected.to_owned(),
-        };
         if let Some(weight) = values.iter().find(|w| !(w.is_finite() && **w >= 0.0)) {
-            return Err(refuse(weight.to_string(), "must be at least 0"));
+            return Err(refused(
+                weight.to_string(),
+                "must be a finite number of at least 0",
+            ));
         }
         let of_class = |class: usize| values.iter().skip(class).step_by(n_classes).sum::<f64>();
         if let Some(class) = (0..n_classes).find(|&class| of_class(class) <= 0.0) {
-            return Err(refuse(
+            return Err(refused(
                 format!("0 for all tables in class {class}"),
                 "must be above 0 for one table at least",
             ));
         }
         Ok(Self { values, n_classes })
+    }
+
+    /// The weights with the largest of every class at 1: then no sum of them passes the largest number.
+    fn scaled(&self) -> Vec<f64> {
+        let of_class = |class: usize| self.values.iter().skip(class).step_by(self.n_classes);
+        let largest: Vec<f64> = (0..self.n_classes)
+            .map(|class| of_class(class).copied().fold(0.0, f64::max))
+            .collect();
+        let weights = self.values.iter().enumerate();
+        weights
+            .map(|(at, weight)| weight / largest[at % self.n_classes])
+            .collect()
+    }
+}
+
+fn refused(found: String, expected: &str) -> Error {
+    Error::Config {
+        key: "weights".to_owned(),
+        found,
+        expected: expected.to_owned(),
     }
 }
 
@@ -79,27 +103,15 @@ impl Weights {
 /// - returns `[clip, class]`, as the tables have them
 ///
 /// # Errors
-/// [`Error::Shape`] if weights and tables do not fit; [`Error::Line`] for a score below 0 in a
-/// geometric mean.
+/// [`Error::Shape`] if weights and tables do not fit, or without classes; [`Error::Line`] for a score
+/// below 0 in a geometric mean.
 pub fn mean(tables: &[ScoreTable], weights: &Weights, kind: Mean) -> Result<Vec<f32>> {
+    check_shapes(tables, weights)?;
     let n_classes = weights.n_classes;
+    let weights = weights.scaled();
     let n_values = tables.first().map_or(0, |table| table.scores.len());
-    let fits = tables
-        .iter()
-        .all(|t| t.classes.len() == n_classes && t.scores.len() == n_values);
-    if !fits || weights.values.len() != tables.len() * n_classes {
-        return Err(Error::Shape {
-            what: "weights of tables".to_owned(),
-            found: format!(
-                "{} weights for {} tables",
-                weights.values.len(),
-                tables.len()
-            ),
-            expected: format!("one per table and class, {n_classes} classes"),
-        });
-    }
     let mut sums = vec![0.0_f64; n_values];
-    for (table, own) in tables.iter().zip(weights.values.chunks(n_classes)) {
+    for (table, own) in tables.iter().zip(weights.chunks(n_classes)) {
         if kind == Mean::Geometric {
             check_not_negative(table)?;
         }
@@ -122,7 +134,7 @@ pub fn mean(tables: &[ScoreTable], weights: &Weights, kind: Mean) -> Result<Vec<
         }
     }
     let totals: Vec<f64> = (0..n_classes)
-        .map(|class| weights.values.iter().skip(class).step_by(n_classes).sum())
+        .map(|class| weights.iter().skip(class).step_by(n_classes).sum())
         .collect();
     let blended = sums.iter().enumerate().map(|(at, sum)| {
         let value = sum / totals[at % n_classes];
@@ -132,6 +144,34 @@ pub fn mean(tables: &[ScoreTable], weights: &Weights, kind: Mean) -> Result<Vec<
         }
     });
     Ok(blended.collect())
+}
+
+/// Refuses tables and weights that do not fit each other.
+fn check_shapes(tables: &[ScoreTable], weights: &Weights) -> Result<()> {
+    let n_classes = weights.n_classes;
+    if n_classes == 0 {
+        return Err(Error::Shape {
+            what: "classes to blend".to_owned(),
+            found: "none".to_owned(),
+            expected: "at least one".to_owned(),
+        });
+    }
+    let n_values = tables.first().map_or(0, |table| table.scores.len());
+    let fits = tables
+        .iter()
+        .all(|t| t.classes.len() == n_classes && t.scores.len() == n_values);
+    if fits && weights.values.len() == tables.len() * n_classes {
+        return Ok(());
+    }
+    Err(Error::Shape {
+        what: "weights of tables".to_owned(),
+        found: format!(
+            "{} weights for {} tables",
+            weights.values.len(),
+            tables.len()
+        ),
+        expected: format!("one per table and class, {n_classes} classes"),
+    })
 }
 
 fn check_not_negative(table: &ScoreTable) -> Result<()> {
@@ -254,6 +294,21 @@ mod tests {
     }
 
     #[test]
+    fn weights_of_any_size_are_taken_by_their_ratio() -> Result<()> {
+        let tables = [table(&A, None), table(&B, None)];
+        for kind in [Mean::Arithmetic, Mean::Geometric, Mean::Rank] {
+            let plain = mean(&tables, &Weights::of_tables(&[4.0, 1.0], 3)?, kind)?;
+            for unit in [f64::MAX / 4.0, 1e-300] {
+                let weights = Weights::of_tables(&[4.0 * unit, unit], 3)?;
+                let found = mean(&tables, &weights, kind)?;
+                let plain: Vec<f64> = plain.iter().map(|&score| f64::from(score)).collect();
+                near(&found, &plain);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
     fn weights_by_class_choose_for_each_class() -> Result<()> {
         let tables = [table(&A, None), table(&B, None)];
         let weights = Weights::of_classes(vec![1.0, 0.0, 1.0, 0.0, 1.0, 1.0], 3)?;
@@ -284,8 +339,21 @@ mod tests {
             error.map(|error| error.to_string()).as_deref(),
             Some("t.csv:2: `b` is -0.5, expected at least 0 for a geometric mean")
         );
-        assert!(Weights::of_tables(&[0.0, 0.0], 3).is_err());
-        assert!(Weights::of_tables(&[1.0, -1.0], 3).is_err());
+        let message = |weights: &[f64]| {
+            let error = Weights::of_tables(weights, 3).err();
+            error.map_or_else(String::new, |error| error.to_string())
+        };
+        assert_eq!(
+            message(&[0.0, 0.0]),
+            "weights is 0 for all tables, must be above 0 for one table at least"
+        );
+        for (weight, shown) in [(-1.0, "-1"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
+            assert_eq!(
+                message(&[1.0, weight]),
+                format!("weights is {shown}, must be a finite number of at least 0")
+            );
+        }
         assert!(mean(&[table(&A, None)], &Weights::equal(2, 3), Mean::Rank).is_err());
+        assert!(mean(&[], &Weights::equal(0, 0), Mean::Rank).is_err());
     }
 }

@@ -24,4 +24,4 @@ mod trees;
 pub use means::{Mean, Weights, class_weights, mean};
 pub use read::read;
 pub use stack::{Stack, StackConfig, StackKind, Training, cross_fit};
-pub use table::{ScoreTable, align};
+pub use table::{ScoreTable, align, spelling_notes};

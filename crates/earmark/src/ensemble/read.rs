@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use super::ScoreTable;
+use crate::error::shortened;
 use crate::eval::challenge::{Answers, Submission};
 use crate::numpy::{self, Array, Values};
 use crate::{Error, Result};
@@ -36,15 +37,41 @@ pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<ScoreTable> {
                 .labels
                 .map(|labels| labelled(name, &lines, &labels, &classes))
                 .transpose()?,
+            scores: in_single_precision(name, &lines, &classes, &scores)?,
             clips,
             lines,
             classes,
-            scores,
             is_ranked: false,
         },
         Answers::Ranked(guesses) => ranked(name, clips, lines, &guesses)?,
     };
     table.checked()
+}
+
+/// Scores as blending computes with them.
+fn in_single_precision(
+    name: &str,
+    lines: &[usize],
+    classes: &[String],
+    scores: &[f64],
+) -> Result<Vec<f32>> {
+    let n = classes.len().max(1);
+    let narrow = |(at, &score): (usize, &f64)| {
+        let narrow = score as f32;
+        if narrow.is_finite() {
+            return Ok(narrow);
+        }
+        Err(Error::Line {
+            name: name.to_owned(),
+            line: lines[at / n],
+            reason: format!(
+                "`{}` is {score:e}, expected a number within ±{:e}",
+                shortened(&classes[at % n]),
+                f32::MAX
+            ),
+        })
+    };
+    scores.iter().enumerate().map(narrow).collect()
 }
 
 /// Ranked names as scores.
@@ -196,6 +223,10 @@ mod tests {
             "s.csv:3: `Bark` is `NaN`, expected a number"
         );
         assert_eq!(
+            message("fname,Bark,Flute\r\na.wav,0.5,0.5\r\nb.wav,0.5,-1e39\r\n"),
+            "s.csv:3: `Flute` is -1e39, expected a number within ±3.4028235e38"
+        );
+        assert_eq!(
             message("fname,Bark,Flute\na.wav,0.5,0.5\na.wav,0.1,0.5\n"),
             "s.csv:3: `a.wav` is listed again, first on line 2"
         );
@@ -207,6 +238,31 @@ mod tests {
             message("clip,labels,Bark,Flute\na.wav,Gong,0.5,0.5\n"),
             "s.csv:2: label `Gong` is no column of the table"
         );
+    }
+
+    #[test]
+    fn tables_without_clips_or_classes_are_refused() -> Result<()> {
+        for text in [
+            "fname,Bark,Flute\n",
+            "clip,labels,Bark,Flute\n",
+            "fname,label\n",
+        ] {
+            assert_eq!(message(text), "s.csv:1: no clips, expected at least one");
+        }
+        for (n_clips, n_classes, what) in [(2, 0, "classes"), (0, 2, "clips"), (0, 0, "clips")] {
+            let names = |n: usize| Array::texts((0..n).map(|at| at.to_string()));
+            let numbers = || Array::numbers(vec![n_clips, n_classes], vec![]);
+            let bytes = numpy::write_npz(&[
+                ("clips", &names(n_clips)),
+                ("classes", &names(n_classes)),
+                ("scores", &numbers()),
+                ("labels", &numbers()),
+            ])?;
+            let error = parse("s.npz", &bytes).err().map(|error| error.to_string());
+            let expected = format!("s.npz:1: no {what}, expected at least one");
+            assert_eq!(error, Some(expected));
+        }
+        Ok(())
     }
 
     #[test]

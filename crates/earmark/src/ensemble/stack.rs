@@ -209,11 +209,11 @@ fn rows_of(tables: &[ScoreTable], clips: &[usize]) -> Vec<ScoreTable> {
 }
 
 fn first(tables: &[ScoreTable]) -> Result<&ScoreTable> {
-    let filled = tables.first().filter(|table| !table.clips.is_empty());
+    let filled = tables.first().filter(|table| !table.scores.is_empty());
     filled.ok_or_else(|| Error::Shape {
         what: "out-of-fold scores".to_owned(),
-        found: "no clips".to_owned(),
-        expected: "at least one".to_owned(),
+        found: "none".to_owned(),
+        expected: "those of one clip and one class at least".to_owned(),
     })
 }
 

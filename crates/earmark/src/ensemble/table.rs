@@ -34,8 +34,12 @@ impl ScoreTable {
         &self.scores[clip * n..(clip + 1) * n]
     }
 
-    /// Fails where a clip or a class is listed twice.
+    /// Fails without clips or classes, and where a clip or a class is listed twice.
     pub(super) fn checked(self) -> Result<Self> {
+        let counts = [("clips", self.clips.len()), ("classes", self.classes.len())];
+        if let Some((what, _)) = counts.iter().find(|(_, count)| *count == 0) {
+            return Err(self.error(1, format!("no {what}, expected at least one")));
+        }
         let mut seen = BTreeMap::new();
         for (clip, &line) in self.clips.iter().zip(&self.lines) {
             if let Some(first) = seen.insert(clip.as_str(), line) {
@@ -73,7 +77,11 @@ impl ScoreTable {
             for (place, column) in columns.iter().enumerate() {
                 column.iter().for_each(|&at| new_place[at] = place);
             }
-            let renamed = |row: &usize| labels[*row].iter().map(|&at| new_place[at]).collect();
+            let renamed = |row: &usize| {
+                let mut own: Vec<usize> = labels[*row].iter().map(|&at| new_place[at]).collect();
+                own.sort_unstable();
+                own
+            };
             rows.iter().map(renamed).collect()
         });
         Ok(Self {
@@ -85,6 +93,43 @@ impl ScoreTable {
             labels,
             is_ranked: self.is_ranked,
         })
+    }
+
+    /// Fails where this table's labels are not the known ones, for each clip the places of its classes in
+    /// rising order; `place` says where those of a clip stand.
+    ///
+    /// # Errors
+    /// [`Error::Line`] with both labels.
+    pub fn check_labels(
+        &self,
+        known: &[Vec<usize>],
+        place: impl Fn(usize) -> String,
+    ) -> Result<()> {
+        let own = self.labels.as_deref().unwrap_or_default();
+        let mut pairs = own.iter().zip(known);
+        let Some(clip) = pairs.position(|(own, known)| own != known) else {
+            return Ok(());
+        };
+        let reason = format!(
+            "the label of `{}` is {}, expected {} as in {}",
+            self.clips[clip],
+            self.words(&own[clip]),
+            self.words(&known[clip]),
+            place(clip)
+        );
+        Err(self.error(self.lines[clip], reason))
+    }
+
+    /// The names of classes, for messages.
+    fn words(&self, classes: &[usize]) -> String {
+        let names: Vec<String> = classes
+            .iter()
+            .map(|&class| format!("`{}`", self.classes[class]))
+            .collect();
+        match names.is_empty() {
+            true => "none".to_owned(),
+            false => names.join(", "),
+        }
     }
 
     /// For each of some clips its row.
@@ -171,8 +216,8 @@ pub(super) fn and_more(count: usize) -> String {
 /// the first table with columns; where all are ranked, every class that any of them names.
 ///
 /// # Errors
-/// [`Error::Line`] with file and line for rows and columns that do not fit, and
-/// [`Error::Shape`] if there is no table.
+/// [`Error::Line`] with file and line for rows and columns that do not fit and for a clip whose labels
+/// are others than in a table before, and [`Error::Shape`] if there is no table.
 pub fn align(tables: &[ScoreTable]) -> Result<Vec<ScoreTable>> {
     let Some(first) = tables.first() else {
         return Err(Error::Shape {
@@ -191,13 +236,43 @@ pub fn align(tables: &[ScoreTable]) -> Result<Vec<ScoreTable>> {
         }
     };
     let of_classes = full.unwrap_or(first).name.clone();
-    tables
-        .iter()
-        .map(|table| {
-            let placed = table.arranged(&first.clips, &table.classes, &first.name)?;
-            placed.arranged(&first.clips, &classes, &of_classes)
-        })
-        .collect()
+    let placed = |table: &ScoreTable| {
+        let placed = table.arranged(&first.clips, &table.classes, &first.name)?;
+        placed.arranged(&first.clips, &classes, &of_classes)
+    };
+    let aligned: Vec<ScoreTable> = tables.iter().map(placed).collect::<Result<_>>()?;
+    let mut with_labels = aligned.iter().filter_map(|t| Some((t, t.labels.as_ref()?)));
+    if let Some((first, known)) = with_labels.next() {
+        let place = |clip: usize| format!("{}:{}", first.name, first.lines[clip]);
+        with_labels.try_for_each(|(table, _)| table.check_labels(known, place))?;
+    }
+    Ok(aligned)
+}
+
+/// Notes on classes of some tables that differ in nothing but capital letters, with the first place of
+/// each. Names are compared letter by letter, as the challenges do, so such classes stay apart.
+pub fn spelling_notes(tables: &[ScoreTable]) -> Vec<String> {
+    let mut spellings = BTreeMap::<String, BTreeMap<&str, String>>::new();
+    for table in tables {
+        for (column, class) in table.classes.iter().enumerate() {
+            let place = || format!("{}:{}", table.name, table.first_line_with(column));
+            let own = spellings.entry(class.to_ascii_lowercase()).or_default();
+            own.entry(class).or_insert_with(place);
+        }
+    }
+    let note = |own: BTreeMap<&str, String>| {
+        let shown: Vec<String> = own
+            .iter()
+            .map(|(class, place)| format!("`{class}` ({place})"))
+            .collect();
+        format!(
+            "{} differ in capital letters only and stay {} classes",
+            shown.join(" and "),
+            shown.len()
+        )
+    };
+    let several = spellings.into_values().filter(|own| own.len() > 1);
+    several.map(note).collect()
 }
 
 #[cfg(test)]
@@ -234,6 +309,52 @@ mod tests {
         let aligned = align(&[ranked, full])?;
         assert_eq!(aligned[0].classes, ["Bark", "Flute", "Gong"]);
         assert_eq!(aligned[0].scores, [0.5, 1.0, 0.0, 1.0, 0.0, 0.0]);
+        Ok(())
+    }
+
+    #[test]
+    fn labels_that_contradict_each_other_are_named_with_both_places() -> Result<()> {
+        let a = table(
+            "a.csv",
+            "clip,labels,Bark,Flute\nx.wav,Bark,1,0\ny.wav,Bark;Flute,1,0\nz.wav,,1,0\n",
+        )?;
+        let message = |text: &str| -> Result<String> {
+            let unlabelled = table(
+                "u.csv",
+                "fname,Bark,Flute\nx.wav,1,0\ny.wav,1,0\nz.wav,1,0\n",
+            )?;
+            let error = align(&[unlabelled, a.clone(), table("b.csv", text)?]).err();
+            Ok(error.map_or_else(String::new, |error| error.to_string()))
+        };
+        // The same labels, with rows, columns and names in another order.
+        let same = "clip,labels,Flute,Bark\nz.wav,,0,1\ny.wav,Flute;Bark,0,1\nx.wav,Bark,0,1\n";
+        assert_eq!(message(same)?, "");
+        assert_eq!(
+            message(&same.replace("x.wav,Bark", "x.wav,Flute"))?,
+            "b.csv:4: the label of `x.wav` is `Flute`, expected `Bark` as in a.csv:2"
+        );
+        assert_eq!(
+            message(&same.replace("Flute;Bark", "Flute"))?,
+            "b.csv:3: the label of `y.wav` is `Flute`, expected `Bark`, `Flute` as in a.csv:3"
+        );
+        assert_eq!(
+            message(&same.replace("z.wav,", "z.wav,Bark"))?,
+            "b.csv:2: the label of `z.wav` is `Bark`, expected none as in a.csv:4"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn classes_that_differ_in_capital_letters_only_are_noted() -> Result<()> {
+        let a = table("a.csv", "fname,label\nx.wav,Bark\ny.wav,Hi-hat Bark\n")?;
+        let b = table("b.csv", "fname,label\ny.wav,Hi-Hat\nx.wav,Bark Hi-hat\n")?;
+        assert_eq!(
+            spelling_notes(&[a.clone(), b]),
+            [
+                "`Hi-Hat` (b.csv:2) and `Hi-hat` (a.csv:3) differ in capital letters only and stay 2 classes"
+            ]
+        );
+        assert!(spelling_notes(&[a.clone(), a]).is_empty());
         Ok(())
     }
 

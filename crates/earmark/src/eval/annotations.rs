@@ -9,6 +9,7 @@
 
 use std::path::Path;
 
+use crate::lines::{LineCounter, csv_reason, header_line};
 use crate::{Error, Result};
 
 /// One labelled stretch of a recording.
@@ -49,10 +50,7 @@ pub fn read(path: &Path) -> Result<(Format, Vec<Annotation>)> {
     let bytes = fs_err::read(path)?;
     let name = path.display().to_string();
     let text = String::from_utf8(bytes).map_err(|error| Error::Line {
-        line: 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count(),
+        line: LineCounter::default().line_at(error.as_bytes(), error.utf8_error().valid_up_to()),
         reason: "bytes that are no UTF-8 text, expected an annotation file".to_owned(),
         name: name.clone(),
     })?;
@@ -69,7 +67,7 @@ pub fn read(path: &Path) -> Result<(Format, Vec<Annotation>)> {
 pub fn parse(name: &str, text: &str) -> Result<(Format, Vec<Annotation>)> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let first = text
-        .lines()
+        .split(['\n', '\r'])
         .find(|line| !line.trim().is_empty())
         .unwrap_or_default();
     let delimiter = delimiter_of(first);
@@ -101,7 +99,8 @@ fn delimiter_of(line: &str) -> u8 {
 /// Lines of start, end, label.
 fn parse_headless(name: &str, text: &str, delimiter: u8) -> Result<Vec<Annotation>> {
     let mut annotations: Vec<Annotation> = Vec::new();
-    for (at, row) in text.lines().enumerate() {
+    let text = text.replace("\r\n", "\n");
+    for (at, row) in text.split(['\n', '\r']).enumerate() {
         let line = at + 1;
         if row.trim().is_empty() {
             continue;
@@ -218,6 +217,7 @@ const FILE: [&str; 6] = [
 /// A table with a header, its needed columns found.
 struct Table<'a> {
     name: &'a str,
+    text: &'a [u8],
     rows: csv::Reader<&'a [u8]>,
     is_raven: bool,
     onset: usize,
@@ -238,7 +238,7 @@ impl<'a> Table<'a> {
             .from_reader(text.as_bytes());
         let header: Vec<String> = rows
             .headers()
-            .map_err(|error| line_error(name, &error))?
+            .map_err(|error| line_error(name, header_line(text.as_bytes()), &error))?
             .iter()
             .map(str::to_lowercase)
             .collect();
@@ -250,7 +250,7 @@ impl<'a> Table<'a> {
         let need = |what: &str, names: &[&str]| {
             find(names).ok_or_else(|| Error::Line {
                 name: name.to_owned(),
-                line: 1,
+                line: header_line(text.as_bytes()),
                 reason: format!(
                     "columns {}, expected {what}: one of {}",
                     header.join(", "),
@@ -268,19 +268,19 @@ impl<'a> Table<'a> {
             view: find(&["view"]),
             is_raven: find(&["begin time (s)"]).is_some(),
             name,
+            text: text.as_bytes(),
             rows,
         })
     }
 
     fn annotations(mut self) -> Result<Vec<Annotation>> {
         let mut annotations: Vec<Annotation> = Vec::new();
+        let mut lines = LineCounter::default();
         let mut record = csv::StringRecord::new();
-        while self
-            .rows
-            .read_record(&mut record)
-            .map_err(|error| line_error(self.name, &error))?
-        {
-            let line = record.position().map_or(0, |at| at.line() as usize);
+        while self.rows.read_record(&mut record).map_err(|error| {
+            line_error(self.name, lines.line(self.text, error.position()), &error)
+        })? {
+            let line = lines.line(self.text, record.position());
             // Raven writes a selection once per view: the waveform rows repeat the spectrogram's.
             let view = self
                 .view
@@ -339,11 +339,11 @@ fn same_selection(a: &Annotation, b: &Annotation) -> bool {
         && (a.low_hz.is_none() || a.low_hz == b.low_hz)
 }
 
-fn line_error(name: &str, error: &csv::Error) -> Error {
+fn line_error(name: &str, line: usize, error: &csv::Error) -> Error {
     Error::Line {
         name: name.to_owned(),
-        line: error.position().map_or(1, |at| at.line() as usize),
-        reason: format!("{error}, expected a table of annotations"),
+        line,
+        reason: format!("{}, expected a table of annotations", csv_reason(error)),
     }
 }
 
@@ -362,6 +362,12 @@ mod tests {
             (Some(500.0), Some(8000.0))
         );
         assert_eq!((found[1].label.as_str(), found[1].line), ("click", 3));
+        let (_, old) = parse(
+            "labels.txt",
+            &text.replace("\r\n", "\n").replace('\n', "\r"),
+        )
+        .unwrap();
+        assert_eq!(old, found);
     }
 
     #[test]
@@ -400,6 +406,10 @@ mod tests {
             message("onset,offset,label\n0,1,a\n2,1,b\n"),
             "x.csv:3: end 1 s lies before start 2 s"
         );
+        for end in ["\r\n", "\r"] {
+            let text = ["onset,offset,label", "0,1,a", "", "2,1,b", ""].join(end);
+            assert_eq!(message(&text), "x.csv:4: end 1 s lies before start 2 s");
+        }
         assert_eq!(
             message("1\tNaN\tx\n"),
             "x.csv:1: end is `NaN`, expected seconds from 0"

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::lines::{LineCounter, csv_reason, header_line};
 use crate::{Error, Result};
 
 /// Classes by label.
@@ -41,7 +42,7 @@ impl LabelMap {
             .from_reader(text.as_bytes());
         let header = rows
             .headers()
-            .map_err(|error| fail(1, error.to_string()))?
+            .map_err(|error| fail(header_line(text.as_bytes()), csv_reason(&error)))?
             .clone();
         let column = |wanted: &str| {
             header
@@ -50,17 +51,18 @@ impl LabelMap {
                 .ok_or_else(|| {
                     let columns: Vec<&str> = header.iter().collect();
                     let reason = format!("columns {}, expected label,class", columns.join(","));
-                    fail(1, reason)
+                    fail(header_line(text.as_bytes()), reason)
                 })
         };
         let (label_column, class_column) = (column("label")?, column("class")?);
         let mut map = Self::default();
+        let mut lines = LineCounter::default();
         for record in rows.records() {
             let record = record.map_err(|error| {
-                let line = error.position().map_or(1, |at| at.line() as usize);
-                fail(line, error.to_string())
+                let line = lines.line(text.as_bytes(), error.position());
+                fail(line, csv_reason(&error))
             })?;
-            let line = record.position().map_or(0, |at| at.line() as usize);
+            let line = lines.line(text.as_bytes(), record.position());
             let label = record.get(label_column).unwrap_or_default();
             if label.is_empty() {
                 return Err(fail(line, "no label, expected label,class".to_owned()));
@@ -143,6 +145,10 @@ mod tests {
         assert_eq!(
             message("label,class\na,Dog\nb,Birt\n"),
             "map.csv:3: label `Birt` is not in the vocabulary (3 classes)"
+        );
+        assert_eq!(
+            message("label,class\r\na,Dog\r\n\r\nb,Birt\r\n"),
+            "map.csv:4: label `Birt` is not in the vocabulary (3 classes)"
         );
         assert_eq!(
             message("from,to\na,Dog\n"),

@@ -60,11 +60,11 @@ pub fn top_k_error(ranks: &[usize], k: usize) -> Option<f64> {
 /// # Source
 /// The evaluation page of the Freesound General-Purpose Audio Tagging Challenge (2018), k = 3.
 pub fn mean_average_precision_at(ranks: &[usize], k: usize) -> Option<f64> {
-    let sum: f64 = ranks
+    // Not `sum`: of nothing it is -0.0.
+    let sum = ranks
         .iter()
         .filter(|rank| **rank <= k)
-        .map(|rank| 1.0 / *rank as f64)
-        .sum();
+        .fold(0.0_f64, |sum, rank| sum + 1.0 / *rank as f64);
     (!ranks.is_empty()).then(|| sum / ranks.len() as f64)
 }
 
@@ -98,6 +98,8 @@ mod tests {
     fn no_clips_have_no_figures() {
         assert_eq!(accuracy(&[]), None);
         assert_eq!(mean_average_precision_at(&[], 3), None);
+        let zero = mean_average_precision_at(&[4], 3).unwrap();
+        assert!(zero == 0.0 && zero.is_sign_positive());
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! Blocks of planar samples in, segments out: the streaming side of [`Segmenter`].
 //!
 //! The segments of several channels are cut at the same places and come out place by place, the
-//! first channel first. No more than two segments and a block of each channel are kept, whatever the
-//! length of the recording.
-
-use std::collections::VecDeque;
+//! first channel first. A segment is cut when it is asked for. Where all that can be cut is taken before
+//! the next block comes, no more than two segments and a block of each channel are kept, whatever the
+//! length of the recording and the distance of its segments.
 
 use crate::audio::PlaybackSpeed;
 use crate::bundle::{Segment, Segmenter};
@@ -33,10 +32,11 @@ pub(super) struct Cutter {
     channels: Vec<Vec<f32>>,
     kept_from: u64,
     n_samples: u64,
-    n_full: u64,
     n_positions: usize,
-    n_cut: u64,
-    ready: VecDeque<CutSegment>,
+    ended: bool,
+    /// The segment that is cut next, and of which channel.
+    next: u64,
+    next_channel: usize,
 }
 
 impl Cutter {
@@ -44,14 +44,14 @@ impl Cutter {
     pub(super) fn new(rule: Segmenter, n_channels: usize, n_positions: usize) -> Self {
         Self {
             rule,
+            speed: None,
             channels: vec![Vec::new(); n_channels],
             kept_from: 0,
             n_samples: 0,
-            n_full: 0,
             n_positions,
-            n_cut: 0,
-            ready: VecDeque::new(),
-            speed: None,
+            ended: false,
+            next: 0,
+            next_channel: 0,
         }
     }
 
@@ -68,82 +68,71 @@ impl Cutter {
         self.n_samples
     }
 
-    /// Takes the next samples of every channel, the same number of each, and cuts what is full.
+    /// Takes the next samples of every channel, the same number of each.
     pub(super) fn push<'a>(&mut self, planes: impl Iterator<Item = &'a [f32]>) {
+        self.forget();
         for (kept, plane) in self.channels.iter_mut().zip(planes) {
             kept.extend_from_slice(plane);
         }
         let kept = self.channels.first().map_or(0, Vec::len);
         debug_assert!(self.channels.iter().all(|channel| channel.len() == kept));
         self.n_samples = self.kept_from + kept as u64;
-        while self.n_full < self.rule.n_full(self.n_samples) {
-            self.cut(self.rule.full(self.n_full));
-            self.n_full += 1;
-        }
-        self.forget();
     }
 
-    /// Says that no more samples come and cuts the last segment.
+    /// Says that no more samples come, so that the last segment can be cut.
     pub(super) fn end(&mut self) {
-        let Some(last) = self.rule.last(self.n_samples) else {
-            return;
-        };
-        self.cut(last);
-        if self.n_full == 0 {
-            for position in 1..self.n_positions {
-                self.cut_moved(last, position);
-            }
-        }
+        self.ended = true;
     }
 
-    /// The next segment that is cut.
+    /// Cuts the next segment, if its samples are there.
     pub(super) fn pop(&mut self) -> Option<CutSegment> {
-        self.ready.pop_front()
-    }
-
-    fn cut(&mut self, place: Segment) {
+        let (place, position) = self.due()?;
         let from = (place.start - self.kept_from) as usize;
-        for (channel, kept) in self.channels.iter().enumerate() {
-            let mut samples = kept[from..from + place.len].to_vec();
-            self.rule.pad(&mut samples, place.padded_len);
-            self.ready.push_back(CutSegment {
-                index: self.n_cut,
-                channel,
-                place,
-                speed: self.speed,
-                samples,
-            });
+        let kept = &self.channels[self.next_channel];
+        let mut samples = kept[from..from + place.len].to_vec();
+        self.rule.pad(&mut samples, place.padded_len);
+        samples.rotate_right(self.shift(place, position));
+        let segment = CutSegment {
+            index: self.next,
+            channel: self.next_channel,
+            place,
+            speed: self.speed,
+            samples,
+        };
+        self.next_channel += 1;
+        if self.next_channel == self.channels.len() {
+            self.next_channel = 0;
+            self.next += 1;
         }
-        self.n_cut += 1;
+        Some(segment)
     }
 
-    /// Cuts the one segment of a short clip with the clip at another place in it.
-    fn cut_moved(&mut self, place: Segment, position: usize) {
+    /// Where the next segment lies and, of a short clip, in which position it is heard.
+    fn due(&self) -> Option<(Segment, usize)> {
+        let n_full = self.rule.n_full(self.n_samples);
+        if self.next < n_full {
+            return Some((self.rule.full(self.next), 0));
+        }
+        let n_positions = if n_full == 0 { self.n_positions } else { 1 };
+        let position = (self.next - n_full) as usize;
+        let last = self.rule.last(self.n_samples)?;
+        (self.ended && position < n_positions).then_some((last, position))
+    }
+
+    /// How far a short clip lies from its usual place in its one segment.
+    fn shift(&self, place: Segment, position: usize) -> usize {
         let room = place.padded_len - place.len;
         // A clip that moves within its room stays whole; without room it goes around.
         let way = if room > 0 { room + 1 } else { place.len };
         let start = self.rule.start_in(place);
         let moved = (start + way * position / self.n_positions) % way;
-        let shift = (place.padded_len + moved - start) % place.padded_len;
-        for (channel, kept) in self.channels.iter().enumerate() {
-            let mut samples = kept[..place.len].to_vec();
-            self.rule.pad(&mut samples, place.padded_len);
-            samples.rotate_right(shift);
-            self.ready.push_back(CutSegment {
-                index: self.n_cut,
-                channel,
-                place,
-                speed: self.speed,
-                samples,
-            });
-        }
-        self.n_cut += 1;
+        (place.padded_len + moved - start) % place.padded_len
     }
 
     /// Drops what neither the next full segment nor the last one, which reaches at most one length
     /// back from the end, can need. Moving the rest to the front is put off until it is worth it.
     fn forget(&mut self) {
-        let next = self.rule.full(self.n_full).start;
+        let next = self.rule.full(self.next).start;
         let back = self.n_samples.saturating_sub(self.rule.length() as u64);
         let unneeded = next.min(back).saturating_sub(self.kept_from) as usize;
         if unneeded >= self.rule.hop().min(self.rule.length()) {
@@ -262,6 +251,26 @@ mod tests {
             moved(kept, &[1.0, 2.0, 3.0]),
             [[1.0, 2.0, 3.0], [3.0, 1.0, 2.0], [2.0, 3.0, 1.0]]
         );
+    }
+
+    #[test]
+    fn segments_are_cut_when_they_are_asked_for() {
+        // No memory would hold so many.
+        let mut short = Cutter::new(rule(6.0, 2.0, 6.0, LastSegment::Pad), 1, usize::MAX);
+        short.push(std::iter::once(&[1.0, 2.0][..]));
+        assert_eq!(short.pop(), None);
+        short.end();
+        let indices = std::iter::from_fn(|| short.pop()).map(|segment| segment.index);
+        assert_eq!(indices.take(3).collect::<Vec<u64>>(), [0, 1, 2]);
+
+        let mut dense = Cutter::new(rule(500.0, 1.0, 1.0, LastSegment::Keep), 1, 1);
+        let clip: Vec<f32> = (0..1_000).map(|n| n as f32).collect();
+        dense.push(std::iter::once(&clip[..]));
+        dense.end();
+        let n_full = std::iter::from_fn(|| dense.pop())
+            .filter(|segment| segment.samples[0] == segment.place.start as f32)
+            .count();
+        assert_eq!(n_full, 501);
     }
 
     #[test]

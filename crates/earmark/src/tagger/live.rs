@@ -1,6 +1,7 @@
 //! Sound as it happens: samples pushed in, the segments that they complete out.
 
 use crate::audio::Resampler;
+use crate::features::check_samples;
 use crate::{Error, Result};
 
 use super::cutter::Cutter;
@@ -55,16 +56,11 @@ impl Live<'_> {
     /// Takes the next samples and scores the segments that they complete, perhaps none.
     ///
     /// # Errors
-    /// [`Error::Sample`] for samples that are not finite, and [`Error::Runtime`] when the network
+    /// [`Error::Sample`] for samples that are not finite or too large, and [`Error::Runtime`] when the network
     /// fails.
     pub fn push(&mut self, samples: &[f32]) -> Result<Vec<SegmentScores>> {
-        if let Some(at) = samples.iter().position(|sample| !sample.is_finite()) {
-            return Err(Error::Sample {
-                index: at,
-                found: samples[at],
-                limit: crate::features::MAX_SAMPLE,
-            });
-        }
+        // The resampler must not meet a sample that would overflow in it.
+        check_samples(samples, 0)?;
         let samples = match &mut self.resampler {
             None => samples,
             Some(resampler) => {

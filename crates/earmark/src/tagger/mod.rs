@@ -37,7 +37,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use crate::audio::{Limits, OpenOptions, PlaybackSpeed, Source, Truncated};
-use crate::bundle::{Bundle, Input, Metadata, SegmentConfig, Segmenter};
+use crate::bundle::{Bundle, Input, MIN_HOP_SECS, Metadata, SegmentConfig, Segmenter};
 use crate::dataset::Vocabulary;
 use crate::features::FrontEnd;
 use crate::runtime::{self, Batch, Runtime, RuntimeChoice};
@@ -52,6 +52,9 @@ pub use live::Live;
 pub use recording::{RecordingInfo, Segments};
 pub use run::{RunEvent, RunOptions};
 pub use select::{Selection, Tag};
+
+/// In how many positions a clip is heard at most: each is as much work as the first.
+pub const MAX_POSITIONS: usize = 100;
 
 /// How a [`Tagger`] is made.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -69,10 +72,11 @@ pub struct TaggerOptions {
     pub limits: Limits,
     /// What to do with a recording that ends before its header says so.
     pub truncated: Truncated,
-    /// In how many positions a clip is heard; `None` is one. With more, a clip longer than a segment
-    /// has so many times as many segments, at so much smaller a distance; a shorter one is heard as so
-    /// many segments, each with the clip at another place: moved within its padding, or around in a
-    /// circle where there is none. Scores and embeddings are aggregated over all of them.
+    /// In how many positions a clip is heard, at most [`MAX_POSITIONS`]; `None` is one. With more, a
+    /// clip longer than a segment has so many times as many segments, at so much smaller a distance; a
+    /// shorter one is heard as so many segments, each with the clip at another place: moved within its
+    /// padding, or around in a circle where there is none. Scores and embeddings are aggregated over all
+    /// of them.
     pub positions: Option<NonZeroUsize>,
     /// Speeds at which a clip is heard besides its own, when they are not to be the bundle's. Scores
     /// and embeddings of clips are aggregated over all speeds; timelines are of its own alone.
@@ -132,7 +136,7 @@ impl Tagger {
     /// A tagger that runs its network on `runtime`, whatever that is; `options.runtime` is not used.
     ///
     /// # Errors
-    /// [`Error::Config`] for metadata, a window or a hop that cannot be.
+    /// [`Error::Config`] for metadata, a window, a hop or a number of positions that cannot be.
     pub fn with_runtime(
         metadata: Metadata,
         runtime: Box<dyn Runtime>,
@@ -271,9 +275,21 @@ fn windowed(bundle: &SegmentConfig, options: &TaggerOptions) -> Result<SegmentCo
 
 /// Segments at so much smaller a distance.
 fn positioned(segment: SegmentConfig, n_positions: usize) -> Result<SegmentConfig> {
+    let hop_secs = segment.hop_secs;
+    let most = ((hop_secs / MIN_HOP_SECS).round() as usize).clamp(1, MAX_POSITIONS);
+    if n_positions > most {
+        return Err(Error::Config {
+            key: "positions".to_owned(),
+            found: n_positions.to_string(),
+            expected: format!("must be 1 to {most} where segments begin every {hop_secs} s"),
+        });
+    }
     match n_positions {
         1 => Ok(segment),
-        n => segment.with_window(segment.length_secs, segment.hop_secs / n as f32),
+        n => {
+            let hop_secs = (hop_secs / n as f32).max(MIN_HOP_SECS);
+            segment.with_window(segment.length_secs, hop_secs)
+        }
     }
 }
 
@@ -349,6 +365,33 @@ mod tests {
         assert_eq!((plain[0].n_segments, twice[0].n_segments), (1, 2));
         assert!((plain[0].scores[0] - twice[0].scores[0]).abs() < 1e-3);
         Ok(())
+    }
+
+    #[test]
+    fn the_number_of_positions_has_a_limit() {
+        let of = |hop_secs, positions| {
+            let options = TaggerOptions {
+                hop_secs: Some(hop_secs),
+                positions: NonZeroUsize::new(positions),
+                ..TaggerOptions::default()
+            };
+            let runtime = Box::new(LevelRuntime);
+            let tagger = Tagger::with_runtime(testing::metadata(), runtime, &options);
+            tagger.map_or_else(
+                |error| error.to_string(),
+                |t| t.segment().hop_secs.to_string(),
+            )
+        };
+        assert_eq!(of(10.0, 100), "0.1");
+        assert_eq!(
+            of(10.0, 101),
+            "positions is 101, must be 1 to 100 where segments begin every 10 s"
+        );
+        assert_eq!(of(0.1, 100), "0.001");
+        assert_eq!(
+            of(0.01, 11),
+            "positions is 11, must be 1 to 10 where segments begin every 0.01 s"
+        );
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! `earmark blend`: scores of several models in, one table or submission out.
 
 mod judge;
+mod weight_files;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use earmark::ensemble::{
     self, ScoreTable, Stack, StackConfig, StackKind, Training, Weights, align, class_weights,
-    cross_fit,
+    cross_fit, spelling_notes,
 };
-use earmark::eval::challenge::Truth;
+use earmark::eval::challenge::{Truth, TruthRow};
 
 use super::Outcome;
 use super::predict::MeanArg;
@@ -57,7 +57,7 @@ pub(crate) struct BlendArgs {
     stack: Option<StackArg>,
 
     /// For each input, in the same order, its model's scores of clips with known labels on which it was
-    /// not trained: `scores.csv` of a run over all folds.
+    /// not trained: `scores.csv` of a run over all folds. For --stack and --by-class.
     #[arg(long, value_name = "SCORES", num_args = 1..)]
     out_of_fold: Vec<PathBuf>,
 
@@ -65,13 +65,13 @@ pub(crate) struct BlendArgs {
     #[arg(long, value_name = "CSV", requires = "out_of_fold")]
     truth: Option<PathBuf>,
 
-    /// How much a clip counts in stacking whose `manually_verified` is 0 in --truth.
-    #[arg(long, value_name = "W", requires = "truth", default_value_t = 1.0)]
-    noisy_weight: f64,
+    /// How much a clip counts in stacking whose `manually_verified` is 0 in --truth [default: 1].
+    #[arg(long, value_name = "W", requires = "truth")]
+    noisy_weight: Option<f64>,
 
-    /// Strength of the penalty on a stack's weights.
-    #[arg(long, default_value_t = 1.0)]
-    l2: f64,
+    /// Strength of the penalty on a stack's weights [default: 1].
+    #[arg(long)]
+    l2: Option<f64>,
 
     /// Write the rows, and for kaggle2019 the columns, in the order of this sample submission.
     #[arg(long, value_name = "CSV")]
@@ -108,8 +108,13 @@ impl From<StackArg> for StackKind {
 
 /// Runs `earmark blend`.
 pub(crate) fn run(args: &BlendArgs, printer: &Printer) -> anyhow::Result<Outcome> {
-    let tables = read_all(&args.inputs)?;
-    let out_of_fold = out_of_fold(args, &tables)?;
+    refuse_unread(args)?;
+    let tables = read_all(&args.inputs, printer)?;
+    let format = args
+        .format
+        .unwrap_or_else(|| SubmissionFormat::of(&args.output));
+    let order = Order::of_sample(args, format, &tables[0])?;
+    let out_of_fold = out_of_fold(args, &tables, printer)?;
     let scores = match args.stack {
         Some(kind) => stacked(args, kind, &tables, &out_of_fold, printer)?,
         None => {
@@ -130,10 +135,10 @@ pub(crate) fn run(args: &BlendArgs, printer: &Printer) -> anyhow::Result<Outcome
             .try_for_each(|table| judge::show(table, blended.labels.as_deref(), printer))?;
         judge::show(&blended, blended.labels.as_deref(), printer)?;
     }
-    let format = args
-        .format
-        .unwrap_or_else(|| SubmissionFormat::of(&args.output));
-    let blended = in_order_of_sample(args, format, blended)?;
+    let blended = match &order {
+        Some(order) => blended.arranged(&order.clips, &order.classes, &order.name)?,
+        None => blended,
+    };
     format.write(&args.output, &blended)?;
     printer.note(format!(
         "{}: {} clips, {} classes, from {} tables",
@@ -145,14 +150,50 @@ pub(crate) fn run(args: &BlendArgs, printer: &Printer) -> anyhow::Result<Outcome
     Ok(Outcome::Done)
 }
 
-fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<ScoreTable>> {
-    let tables: earmark::Result<Vec<ScoreTable>> =
-        paths.iter().map(|path| ensemble::read(path)).collect();
-    Ok(align(&tables?)?)
+/// Refuses options that nothing would read.
+fn refuse_unread(args: &BlendArgs) -> anyhow::Result<()> {
+    let is_stacked = args.stack.is_some();
+    let needs = [
+        (
+            "--out-of-fold",
+            !args.out_of_fold.is_empty(),
+            "--stack or --by-class",
+            is_stacked || args.by_class,
+        ),
+        (
+            "--noisy-weight",
+            args.noisy_weight.is_some(),
+            "--stack",
+            is_stacked,
+        ),
+        ("--l2", args.l2.is_some(), "--stack", is_stacked),
+    ];
+    let unread = |(_, is_given, _, is_read): &&(&str, bool, &str, bool)| *is_given && !*is_read;
+    match needs.iter().find(unread) {
+        None => Ok(()),
+        Some((option, _, readers, _)) => Err(Hinted::error(
+            format!("{option} is given without {readers}, and nothing else reads it"),
+            format!("add {readers}, or leave {option} out"),
+        )),
+    }
+}
+
+fn read_all(paths: &[PathBuf], printer: &Printer) -> anyhow::Result<Vec<ScoreTable>> {
+    let tables = paths.iter().map(|path| ensemble::read(path));
+    let tables = tables.collect::<earmark::Result<Vec<ScoreTable>>>()?;
+    let aligned = align(&tables)?;
+    for note in spelling_notes(&tables) {
+        printer.note(note);
+    }
+    Ok(aligned)
 }
 
 /// The out-of-fold tables with labels, in the classes of the inputs; none where they are not given.
-fn out_of_fold(args: &BlendArgs, tables: &[ScoreTable]) -> anyhow::Result<Vec<ScoreTable>> {
+fn out_of_fold(
+    args: &BlendArgs,
+    tables: &[ScoreTable],
+    printer: &Printer,
+) -> anyhow::Result<Vec<ScoreTable>> {
     if args.out_of_fold.is_empty() {
         return Ok(Vec::new());
     }
@@ -164,56 +205,68 @@ fn out_of_fold(args: &BlendArgs, tables: &[ScoreTable]) -> anyhow::Result<Vec<Sc
         );
     }
     let mut found = Vec::new();
-    for table in read_all(&args.out_of_fold)? {
+    for table in read_all(&args.out_of_fold, printer)? {
         let first = &tables[0];
         found.push(table.arranged(&table.clips, &first.classes, &first.name)?);
     }
-    let labels = match &args.truth {
-        Some(truth) => labels_of(truth, &found[0])?,
-        None => found
-            .iter()
-            .find_map(|table| table.labels.clone())
-            .ok_or_else(|| {
-                Hinted::error(
-                    format!("{}: has no column `labels`", found[0].name),
-                    "give the labels with --truth CSV",
-                )
-            })?,
-    };
+    let labels = known_labels(args, &found)?;
     for table in &mut found {
         table.labels = Some(labels.clone());
     }
     Ok(found)
 }
 
-/// The labels of a table's clips from a truth table.
-fn labels_of(path: &Path, table: &ScoreTable) -> anyhow::Result<Vec<Vec<usize>>> {
+/// The labels of the out-of-fold clips: of --truth, or of the files, which must not contradict it or each other.
+fn known_labels(args: &BlendArgs, tables: &[ScoreTable]) -> anyhow::Result<Vec<Vec<usize>>> {
+    let Some(path) = &args.truth else {
+        let own = tables.iter().find_map(|table| table.labels.clone());
+        return own.ok_or_else(|| {
+            Hinted::error(
+                format!("{}: has no column `labels`", tables[0].name),
+                "give the labels with --truth CSV",
+            )
+        });
+    };
     let truth = Truth::read(path)?;
-    let rows: BTreeMap<&str, &earmark::eval::challenge::TruthRow> = truth
+    let (labels, lines) = labels_of(&truth, &tables[0])?;
+    for table in tables {
+        table.check_labels(&labels, |clip| format!("{}:{}", truth.name, lines[clip]))?;
+    }
+    Ok(labels)
+}
+
+/// The labels of a table's clips from a truth table, and their lines in it.
+fn labels_of(truth: &Truth, table: &ScoreTable) -> anyhow::Result<(Vec<Vec<usize>>, Vec<usize>)> {
+    let rows: BTreeMap<&str, &TruthRow> = truth
         .rows
         .iter()
         .map(|row| (row.clip.as_str(), row))
         .collect();
-    let clips = table.clips.iter().zip(&table.lines);
-    clips
-        .map(|(clip, line)| {
-            let row = rows.get(clip.as_str()).ok_or_else(|| {
-                anyhow::anyhow!("{}:{line}: `{clip}` is not in {}", table.name, truth.name)
-            })?;
-            let class = |label: &String| {
-                let found = table.classes.iter().position(|class| class == label);
-                found.ok_or_else(|| {
-                    anyhow::anyhow!(
-                        "{}:{}: label `{label}` is no class of {}",
-                        truth.name,
-                        row.line,
-                        table.name
-                    )
-                })
-            };
-            row.labels.iter().map(class).collect()
-        })
-        .collect()
+    let of_clip = |(clip, line): (&String, &usize)| -> anyhow::Result<(Vec<usize>, usize)> {
+        let row = rows.get(clip.as_str()).ok_or_else(|| {
+            anyhow::anyhow!("{}:{line}: `{clip}` is not in {}", table.name, truth.name)
+        })?;
+        let class = |label: &String| {
+            let found = table.classes.iter().position(|class| class == label);
+            found.ok_or_else(|| {
+                anyhow::anyhow!(
+                    "{}:{}: label `{label}` is no class of {}",
+                    truth.name,
+                    row.line,
+                    table.name
+                )
+            })
+        };
+        let mut labels: Vec<usize> = row
+            .labels
+            .iter()
+            .map(class)
+            .collect::<anyhow::Result<_>>()?;
+        labels.sort_unstable();
+        labels.dedup();
+        Ok((labels, row.line))
+    };
+    table.clips.iter().zip(&table.lines).map(of_clip).collect()
 }
 
 fn weights(
@@ -226,7 +279,7 @@ fn weights(
         return Ok(class_weights(out_of_fold)?);
     }
     if let Some(path) = &args.class_weights {
-        return read_class_weights(path, tables.len(), classes);
+        return weight_files::by_class(path, tables.len(), classes);
     }
     match args.weights.len() {
         0 => Ok(Weights::equal(tables.len(), classes.len())),
@@ -236,51 +289,6 @@ fn weights(
             tables.len()
         ),
     }
-}
-
-/// Weights by class: a row per class, a column per input.
-fn read_class_weights(path: &Path, n_tables: usize, classes: &[String]) -> anyhow::Result<Weights> {
-    let shown = path.display();
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_path(path)
-        .with_context(|| format!("cannot read {shown}"))?;
-    let n_columns = reader.headers()?.len();
-    if n_columns != n_tables + 1 {
-        anyhow::bail!("{shown}:1: {n_columns} columns, expected `class` and one per input");
-    }
-    let mut values = vec![None; n_tables * classes.len()];
-    for record in reader.records() {
-        let record = record.with_context(|| format!("cannot read {shown}"))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let name = &record[0];
-        let class = classes.iter().position(|class| class == name);
-        let class = class.ok_or_else(|| {
-            anyhow::anyhow!("{shown}:{line}: class `{name}` is not in the scores")
-        })?;
-        for table in 0..n_tables {
-            let text = &record[table + 1];
-            let weight: f64 = text.parse().map_err(|_| {
-                anyhow::anyhow!("{shown}:{line}: weight is `{text}`, expected a number")
-            })?;
-            if values[table * classes.len() + class]
-                .replace(weight)
-                .is_some()
-            {
-                anyhow::bail!("{shown}:{line}: class `{name}` is listed again");
-            }
-        }
-    }
-    if let Some(missing) = values.iter().position(Option::is_none) {
-        anyhow::bail!(
-            "{shown}: class `{}` is missing",
-            classes[missing % classes.len()]
-        );
-    }
-    Ok(Weights::of_classes(
-        values.into_iter().flatten().collect(),
-        classes.len(),
-    )?)
 }
 
 /// Fits a stack, judges it on folds of its own and blends.
@@ -293,14 +301,13 @@ fn stacked(
 ) -> anyhow::Result<Vec<f32>> {
     let config = StackConfig {
         kind: kind.into(),
-        l2: args.l2,
+        l2: args.l2.unwrap_or(1.0),
     };
-    let weights = match &args.truth {
-        Some(truth) if args.noisy_weight != 1.0 => Some(clip_weights(
-            truth,
-            &out_of_fold[0].clips,
-            args.noisy_weight,
-        )?),
+    let weights = match (&args.truth, args.noisy_weight) {
+        (Some(truth), Some(noisy)) => {
+            let clips = &out_of_fold[0].clips;
+            Some(weight_files::by_clip(truth, clips, noisy)?)
+        }
         _ => None,
     };
     let training = Training {
@@ -319,49 +326,39 @@ fn stacked(
     Ok(Stack::fit(training, &config)?.blend(tables)?)
 }
 
-/// 1 for clips whose labels a person has checked, `noisy` for the others.
-fn clip_weights(path: &Path, clips: &[String], noisy: f64) -> anyhow::Result<Vec<f64>> {
-    if !(noisy.is_finite() && noisy >= 0.0) {
-        anyhow::bail!("--noisy-weight is {noisy}, expected 0 or more");
-    }
-    let shown = path.display();
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_path(path)
-        .with_context(|| format!("cannot read {shown}"))?;
-    let header = reader.headers()?.clone();
-    let column = |name: &str| {
-        let found = header.iter().position(|column| column == name);
-        found.ok_or_else(|| anyhow::anyhow!("{shown}:1: no column `{name}`"))
-    };
-    let (clip, verified) = (column("fname")?, column("manually_verified")?);
-    let mut weights = BTreeMap::new();
-    for record in reader.records() {
-        let record = record.with_context(|| format!("cannot read {shown}"))?;
-        let weight = if &record[verified] == "0" { noisy } else { 1.0 };
-        weights.insert(record[clip].to_owned(), weight);
-    }
-    // Every clip is listed: its label was found in the same table.
-    Ok(clips
-        .iter()
-        .map(|clip| weights.get(clip).copied().unwrap_or(1.0))
-        .collect())
+/// The order of rows and columns that a sample asks for.
+struct Order {
+    name: String,
+    clips: Vec<String>,
+    classes: Vec<String>,
 }
 
-/// The rows, and where it has them the columns, of the sample.
-fn in_order_of_sample(
-    args: &BlendArgs,
-    format: SubmissionFormat,
-    blended: ScoreTable,
-) -> anyhow::Result<ScoreTable> {
-    let Some(path) = &args.sample else {
-        return Ok(blended);
-    };
-    let sample = ensemble::read(path)?;
-    let has_columns = !sample.is_ranked && format != SubmissionFormat::Kaggle2018;
-    let classes = match has_columns {
-        true => &sample.classes,
-        false => &blended.classes,
-    };
-    Ok(blended.arranged(&sample.clips, classes, &sample.name)?)
+impl Order {
+    /// The order of the sample, if there is one; of columns only where the sample has some that the format
+    /// writes. What does not fit the inputs is told in the sample's name.
+    fn of_sample(
+        args: &BlendArgs,
+        format: SubmissionFormat,
+        first: &ScoreTable,
+    ) -> anyhow::Result<Option<Self>> {
+        let Some(path) = &args.sample else {
+            return Ok(None);
+        };
+        let sample = ensemble::read(path)?;
+        let has_columns = !sample.is_ranked && format != SubmissionFormat::Kaggle2018;
+        let known = match has_columns {
+            true => &first.classes,
+            false => &sample.classes,
+        };
+        sample.arranged(&first.clips, known, &first.name)?;
+        let classes = match has_columns {
+            true => sample.classes,
+            false => first.classes.clone(),
+        };
+        Ok(Some(Self {
+            name: sample.name,
+            clips: sample.clips,
+            classes,
+        }))
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use earmark::bundle::Bundle;
+use earmark::bundle::{Bundle, Metadata};
 use earmark::dataset::{Clip, Folds, Manifest, Split};
 use earmark::eval::{BootstrapOptions, Evaluation, PrCurve, Scores, Targets};
 use earmark::tagger::{Tagger, TaggerOptions};
@@ -78,6 +78,7 @@ pub(super) fn run(
     }
     let (part, chosen) = chosen(args, &manifest, printer)?;
     let clips: Vec<&Clip> = chosen.iter().map(|at| &manifest.clips[*at]).collect();
+    check_thresholds(args, tagger.metadata(), &clips)?;
     let keep_segments = args.fitting.is_asked_for();
     let mut heard = listen::listen(&tagger, &clips, args.jobs(), keep_segments, printer)?;
     if heard.stopped {
@@ -208,6 +209,34 @@ fn chosen(
         ),
         false => Ok(chosen),
     }
+}
+
+/// Refuses thresholds that cannot be, and those by which nothing would be decided.
+fn check_thresholds(
+    args: &EvaluateArgs,
+    metadata: &Metadata,
+    clips: &[&Clip],
+) -> anyhow::Result<()> {
+    args.per_class_thresholds(metadata)?;
+    let option = match (args.threshold, &args.thresholds) {
+        (Some(_), _) => "--threshold",
+        (None, Some(_)) => "--thresholds",
+        (None, None) => return Ok(()),
+    };
+    let labels = clips.iter().filter_map(|clip| clip.labels.as_ref());
+    let n_labels: Vec<usize> = labels.map(Vec::len).filter(|n| *n > 0).collect();
+    let is_used = args.fitting.is_asked_for() || n_labels.iter().any(|n| *n > 1);
+    if is_used || n_labels.is_empty() {
+        return Ok(());
+    }
+    Err(Hinted::error(
+        format!(
+            "{option} is for clips with several labels, but each of these {} has one, and its highest \
+             score decides",
+            n_labels.len()
+        ),
+        format!("leave out {option}"),
+    ))
 }
 
 /// Takes negatives out: they have no label to be found.

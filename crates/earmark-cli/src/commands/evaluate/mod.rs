@@ -23,6 +23,7 @@ use super::Outcome;
 use super::bundle::ModelStore;
 use super::dataset::DatasetArgs;
 use crate::model::RuntimeArg;
+use crate::output::check_output;
 use crate::printer::Printer;
 use crate::selection::FALLBACK;
 
@@ -77,12 +78,14 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, default_value_t = 5)]
     folds: usize,
 
-    /// Decide by this score for every class, from 0 to 1.
+    /// Decide by this score for every class, from 0 to 1; for clips with several labels and for long
+    /// recordings.
     #[arg(long, value_name = "T")]
     threshold: Option<f32>,
 
     /// Decide by the score of each class in a file (TOML: `default` and `[classes]`; or CSV:
-    /// class,threshold) [default: the model's own, else 0.5].
+    /// class,threshold); for clips with several labels and for long recordings [default: the model's
+    /// own, else 0.5].
     #[arg(long, value_name = "FILE|bundle", conflicts_with = "threshold")]
     thresholds: Option<PathBuf>,
 
@@ -140,6 +143,20 @@ impl EvaluateArgs {
             .unwrap_or(NonZeroUsize::MIN)
     }
 
+    /// Refuses files that cannot be written, before anything is heard.
+    fn check_outputs(&self) -> anyhow::Result<()> {
+        let fitting = &self.fitting;
+        let files = [
+            &self.report,
+            &self.scores,
+            &self.curves,
+            &fitting.calibrate,
+            &fitting.fit_thresholds,
+        ];
+        let mut files = files.into_iter().flatten();
+        files.try_for_each(|path| check_output(path))
+    }
+
     /// The thresholds that the user names, or the model's, as one per class.
     fn per_class_thresholds(&self, metadata: &Metadata) -> anyhow::Result<Vec<f32>> {
         let named = match (self.threshold, &self.thresholds) {
@@ -158,6 +175,7 @@ impl EvaluateArgs {
 /// Runs `earmark evaluate`.
 pub(crate) fn run(args: &EvaluateArgs, printer: &Printer) -> anyhow::Result<Outcome> {
     earmark::audio::silence_decoder_panics();
+    args.check_outputs()?;
     let bundle = crate::model::open(Some(&args.model), &args.store)?;
     match &args.recordings.annotations {
         Some(annotations) => recordings::run(args, annotations, &bundle, printer),

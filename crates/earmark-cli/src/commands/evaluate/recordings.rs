@@ -74,7 +74,8 @@ pub(super) struct RecordingArgs {
     #[arg(long, value_name = "SECONDS", requires = "annotations")]
     window: Option<f32>,
 
-    /// The distance between the starts of the network's segments in seconds, instead of the model's.
+    /// The distance between the starts of the network's segments in seconds, instead of the model's; at
+    /// least 0.001.
     #[arg(long, value_name = "SECONDS", requires = "annotations")]
     hop: Option<f32>,
 

@@ -51,10 +51,8 @@ impl ClipList {
             .clone()
             .or_else(|| beside.is_file().then_some(beside));
         match sample {
-            Some(sample) if args.format != SubmissionFormat::Csv || args.sample.is_some() => {
-                Self::of_sample(&sample, &folder, args.format)
-            }
-            _ => Self::of_folder(&folder, args.format),
+            Some(sample) => Self::of_sample(&sample, &folder, args.format),
+            None => Self::of_folder(&folder, args.format),
         }
     }
 

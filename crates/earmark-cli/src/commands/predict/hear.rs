@@ -47,7 +47,10 @@ impl Hearing<'_> {
         };
         let mut todo = Vec::new();
         for (at, clip) in clips.iter().enumerate() {
-            let known = journal.as_ref().and_then(|journal| journal.get(clip));
+            let known = match &journal {
+                Some(journal) => journal.get(clip)?,
+                None => None,
+            };
             let known = known.filter(|scores| scores.len() == self.tagger.vocabulary().len());
             match known {
                 Some(scores) => heard.scores[at] = Some(self.row(scores)),

@@ -1,30 +1,31 @@
 //! What a prediction has heard already: a file per model in `OUTPUT.partial/`, one line per clip.
 //!
-//! The first line says what decides the scores; a file begun with other settings is not continued. A
-//! line that a kill cut short is not a line, and a clip whose file has another size is heard again.
+//! The first line says what decides the scores; a file begun with other settings is not continued, and
+//! neither is one with a clip whose file has another size or time of change now.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::clips::TestClip;
-use crate::errors::Hinted;
-use crate::journal::Settings;
+use crate::journal::{self, Settings, Stamp};
+use crate::resume::{folder_for, start_again};
 
 /// The scores of one model so far.
 pub(super) struct Journal {
-    file: File,
+    file: journal::Journal,
     heard: HashMap<String, Entry>,
+    /// Advice for those who do not want to go on.
+    start_again: String,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Entry {
     clip: String,
-    n_bytes: u64,
+    #[serde(flatten)]
+    stamp: Stamp,
     scores: Vec<f32>,
 }
 
@@ -39,73 +40,46 @@ impl Journal {
         let shown = path.display().to_string();
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&path)
-            .with_context(|| format!("cannot open {shown}"))?;
-        if file.try_lock().is_err() {
-            return Err(Hinted::error(
-                format!("{shown}: another run is writing to it"),
-                "wait for it to end, or give another --output",
-            ));
+        let start_again = start_again(&folder);
+        let (file, lines) = journal::Journal::open(&path, settings, &shown, start_again.clone())?;
+        let mut heard = HashMap::new();
+        for (index, line) in lines.iter().enumerate() {
+            let entry: Entry = serde_json::from_slice(line)
+                .with_context(|| file.place(index))
+                .with_context(|| format!("cannot resume from {shown}"))?;
+            heard.insert(entry.clip.clone(), entry);
         }
-        let mut text = Vec::new();
-        file.rewind()?;
-        file.read_to_end(&mut text)?;
-        let whole = text
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |at| at + 1);
-        // What a kill left of the last line would otherwise become part of the next.
-        file.set_len(whole as u64)?;
-        let mut journal = Self {
+        Ok(Self {
             file,
-            heard: HashMap::new(),
-        };
-        let mut lines = text[..whole].split_inclusive(|&byte| byte == b'\n');
-        let Some(first) = lines.next() else {
-            journal.write(&settings)?;
-            return Ok(journal);
-        };
-        let start_again = format!("remove {} to start again", folder.display());
-        let begun: Settings = serde_json::from_slice(first)
-            .map_err(|error| Hinted::error(format!("{shown}:1: {error}"), start_again.clone()))?;
-        if begun != settings {
-            return Err(Hinted::error(
-                format!("{shown}: was begun with another model or other options"),
-                format!("give the same options, or {start_again}"),
-            ));
-        }
-        for (index, line) in lines.enumerate() {
-            let entry: Entry =
-                serde_json::from_slice(line).with_context(|| format!("{shown}:{}", index + 2))?;
-            journal.heard.insert(entry.clip.clone(), entry);
-        }
-        Ok(journal)
-    }
-
-    /// The scores of a clip that was heard and has not changed since.
-    pub(super) fn get(&self, clip: &TestClip) -> Option<&[f32]> {
-        let entry = self.heard.get(&clip.name)?;
-        (size(&clip.path) == Some(entry.n_bytes)).then_some(&*entry.scores)
-    }
-
-    /// Adds a clip.
-    pub(super) fn add(&mut self, clip: &TestClip, scores: &[f32]) -> anyhow::Result<()> {
-        self.write(&Entry {
-            clip: clip.name.clone(),
-            n_bytes: size(&clip.path).unwrap_or_default(),
-            scores: scores.to_vec(),
+            heard,
+            start_again,
         })
     }
 
-    /// One write per line: a kill leaves whole lines and at most one broken at the end.
-    fn write(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
-        let mut line = serde_json::to_vec(value)?;
-        line.push(b'\n');
-        Ok(self.file.write_all(&line)?)
+    /// The scores of a clip, if it was heard.
+    ///
+    /// # Errors
+    /// When its file has changed since.
+    pub(super) fn get(&self, clip: &TestClip) -> anyhow::Result<Option<&[f32]>> {
+        let Some(entry) = self.heard.get(&clip.name) else {
+            return Ok(None);
+        };
+        let fits = entry
+            .stamp
+            .still_fits(&clip.path, "heard", &self.start_again)?;
+        Ok(fits.then_some(&*entry.scores))
+    }
+
+    /// Adds a clip. One whose file is gone by now is left out: nothing could tell that it is the same.
+    pub(super) fn add(&mut self, clip: &TestClip, scores: &[f32]) -> anyhow::Result<()> {
+        let Ok(stamp) = Stamp::of(&clip.path) else {
+            return Ok(());
+        };
+        self.file.append(&Entry {
+            clip: clip.name.clone(),
+            stamp,
+            scores: scores.to_vec(),
+        })
     }
 
     /// Removes the journals of a prediction that is done.
@@ -117,15 +91,4 @@ impl Journal {
                 .with_context(|| format!("cannot remove {}", folder.display())),
         }
     }
-}
-
-fn size(path: &Path) -> Option<u64> {
-    std::fs::metadata(path).ok().map(|metadata| metadata.len())
-}
-
-/// `OUTPUT.partial`.
-fn folder_for(output: &Path) -> PathBuf {
-    let mut name = output.as_os_str().to_owned();
-    name.push(".partial");
-    PathBuf::from(name)
 }

@@ -10,19 +10,21 @@ mod journal;
 mod models;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use earmark::audio::PlaybackSpeed;
 use earmark::ensemble::{self, Mean, ScoreTable, Weights};
 use earmark::runtime::RuntimeChoice;
-use earmark::tagger::{RunOptions, Tagger, TaggerOptions};
+use earmark::tagger::{MAX_POSITIONS, RunOptions, Tagger, TaggerOptions};
 use serde_json::json;
 
 use super::Outcome;
 use super::bundle::ModelStore;
 use crate::journal::Settings;
+use crate::output::{check_output, path_text};
 use crate::printer::Printer;
 use crate::submission::SubmissionFormat;
 use clips::ClipList;
@@ -60,7 +62,7 @@ pub(crate) struct PredictArgs {
     #[arg(long, short, value_enum)]
     format: SubmissionFormat,
 
-    /// In how many positions every clip is heard.
+    /// In how many positions every clip is heard, 1 to 100.
     #[arg(long, value_name = "N", default_value = "1")]
     tta: NonZeroUsize,
 
@@ -142,6 +144,7 @@ enum RuntimeArg {
 /// Runs `earmark predict`.
 pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> anyhow::Result<Outcome> {
     earmark::audio::silence_decoder_panics();
+    check(args)?;
     let models = models::expand(&args.model, &args.store)?;
     let list = ClipList::open(args)?;
     if let Some(note) = &list.note {
@@ -162,7 +165,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> anyhow::Result<Outco
             true => Some(Journal::open(
                 &args.output,
                 index,
-                settings(args, &bundle, &tagger),
+                settings(args, &bundle, &tagger)?,
             )?),
         };
         drop(bundle);
@@ -196,6 +199,16 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> anyhow::Result<Outco
     })
 }
 
+/// Refuses what cannot work before any clip is heard.
+fn check(args: &PredictArgs) -> anyhow::Result<()> {
+    if args.tta.get() > MAX_POSITIONS {
+        anyhow::bail!("--tta is {}, expected 1 to {MAX_POSITIONS}", args.tta);
+    }
+    std::iter::once(&args.output)
+        .chain(&args.scores)
+        .try_for_each(|path| check_output(path))
+}
+
 fn tagger_options(args: &PredictArgs) -> TaggerOptions {
     TaggerOptions {
         runtime: match args.runtime {
@@ -213,7 +226,17 @@ fn tagger_options(args: &PredictArgs) -> TaggerOptions {
 }
 
 /// What decides the scores of one model.
-fn settings(args: &PredictArgs, bundle: &earmark::bundle::Bundle, tagger: &Tagger) -> Settings {
+fn settings(
+    args: &PredictArgs,
+    bundle: &earmark::bundle::Bundle,
+    tagger: &Tagger,
+) -> anyhow::Result<Settings> {
+    let absolute = |folder: &Path| -> anyhow::Result<String> {
+        let absolute = folder.canonicalize();
+        Ok(path_text(&absolute.with_context(|| {
+            format!("cannot find {}", folder.display())
+        })?))
+    };
     let pairs = [
         ("version", json!(env!("CARGO_PKG_VERSION"))),
         (
@@ -223,11 +246,16 @@ fn settings(args: &PredictArgs, bundle: &earmark::bundle::Bundle, tagger: &Tagge
         ("runtime", json!(tagger.runtime_name())),
         ("tta", json!(args.tta)),
         ("speeds", json!(tagger.segment().speeds)),
+        ("data", json!(absolute(&args.data)?)),
+        (
+            "audio",
+            json!(args.audio.as_deref().map(absolute).transpose()?),
+        ),
     ];
-    pairs
+    Ok(pairs
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))
-        .collect()
+        .collect())
 }
 
 /// The mean of all models, with an answer for every clip, and the number of clips that failed.
@@ -245,7 +273,7 @@ fn blend(
         .collect();
     if !is_heard.contains(&true) {
         let Some(first) = heard.iter().find_map(|heard| heard.failures.first()) else {
-            anyhow::bail!("there are no clips to answer");
+            anyhow::bail!("{}: no clips to answer", args.data.display());
         };
         let path = list.clips[first.clip].path.display();
         let (n, reason) = (list.clips.len(), &first.reason);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use earmark::bundle::Bundle;
+use earmark::dataset::Vocabulary;
 use earmark::tagger::Tagger;
 
 use crate::commands::bundle::ModelStore;
@@ -67,7 +68,8 @@ fn bundles_of_run(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// For each column the model's class of that name. Columns of a sample that the model does not know
-/// score 0, with a warning; models among each other must know the same classes.
+/// score 0, and classes that the sample does not have are left out, both with a warning; models among
+/// each other must know the same classes.
 pub(super) fn columns(
     model: &Model,
     tagger: &Tagger,
@@ -81,45 +83,59 @@ pub(super) fn columns(
         .iter()
         .map(|class| vocabulary.index_of(class))
         .collect();
-    let missing: Vec<&String> = classes
+    let unknown: Vec<&String> = classes
         .iter()
         .zip(&columns)
         .filter_map(|(class, column)| column.is_none().then_some(class))
         .collect();
-    let n_unused = vocabulary.len() - (columns.len() - missing.len());
-    let Some(first) = missing.first() else {
-        if n_unused > 0 && !are_of_sample {
-            let extra = vocabulary
-                .names()
-                .find(|name| !classes.iter().any(|class| class == name));
-            anyhow::bail!(
-                "{shown}: knows the class `{}`, which the first model does not know",
-                extra.unwrap_or_default()
-            );
+    if let Some(first) = unknown.first() {
+        if unknown.len() == classes.len() || !are_of_sample {
+            return Err(does_not_know(model, vocabulary, first, are_of_sample));
         }
-        return Ok(columns);
-    };
-    if missing.len() == classes.len() || !are_of_sample {
-        let near = vocabulary.suggestion(first);
-        return Err(Hinted::error(
-            format!(
-                "{shown}: does not know the class `{first}` of {}",
-                if are_of_sample {
-                    "the sample"
-                } else {
-                    "the first model"
-                }
-            ),
-            near.map_or_else(
-                || "blend models of the same classes".to_owned(),
-                |near| format!("its nearest is `{near}`"),
-            ),
+        printer.note(format!(
+            "{shown}: warning: {} of {} columns are no classes of the model and score 0, `{first}` first",
+            unknown.len(),
+            classes.len()
         ));
     }
-    printer.note(format!(
-        "{shown}: warning: {} of {} columns are no classes of the model and score 0, `{first}` first",
-        missing.len(),
-        classes.len()
-    ));
+    let extra: Vec<&str> = vocabulary
+        .names()
+        .filter(|name| !classes.iter().any(|class| class == name))
+        .collect();
+    match extra.first() {
+        None => {}
+        Some(first) if are_of_sample => printer.note(format!(
+            "{shown}: warning: {} of {} classes of the model are no columns of the sample and are left \
+             out, `{first}` first",
+            extra.len(),
+            vocabulary.len()
+        )),
+        Some(first) => anyhow::bail!(
+            "{shown}: knows the class `{first}`, which the first model does not know"
+        ),
+    }
     Ok(columns)
+}
+
+fn does_not_know(
+    model: &Model,
+    vocabulary: &Vocabulary,
+    class: &str,
+    is_of_sample: bool,
+) -> anyhow::Error {
+    let whose = match is_of_sample {
+        true => "the sample",
+        false => "the first model",
+    };
+    let near = vocabulary.suggestion(class);
+    Hinted::error(
+        format!(
+            "{}: does not know the class `{class}` of {whose}",
+            model.0.display()
+        ),
+        near.map_or_else(
+            || "blend models of the same classes".to_owned(),
+            |near| format!("its nearest is `{near}`"),
+        ),
+    )
 }

@@ -1,6 +1,12 @@
 //! `earmark sweep`: one configuration and values to try in; a run for each and one table out.
 
 #[cfg(feature = "train")]
+mod basis;
+#[cfg(feature = "train")]
+mod record;
+#[cfg(feature = "train")]
+mod table;
+#[cfg(feature = "train")]
 mod trials;
 
 use std::path::PathBuf;
@@ -10,7 +16,8 @@ use clap::Args;
 /// Train one configuration with many settings and compare them in a table.
 ///
 /// The sweep is a TOML file: `config`, `method` (`grid` or `random`) and the values of `[settings]`.
-/// Finished trials are kept; the same command goes on after an interruption.
+/// Finished trials are kept; the same command goes on after an interruption. Where the configuration or the
+/// clips have changed since, it refuses to go on.
 #[derive(Debug, Args)]
 #[cfg_attr(
     not(feature = "train"),

@@ -1,96 +1,100 @@
-//! Runs the trials one after the other, keeps their figures and writes the table.
+//! Runs the trials one after the other and keeps how each ended.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
+use earmark::Error;
 use earmark::dataset::Progress;
 use earmark_train::observer::{EpochReport, Observer, StepReport};
 use earmark_train::sweep::{SweepConfig, Trial};
-use earmark_train::{RunConfig, RunOptions};
-use serde::{Deserialize, Serialize};
+use earmark_train::{DeviceChoice, RunConfig, RunOptions, RunResult};
 
 use super::SweepArgs;
+use super::basis::{Basis, ClipLists, with_full_paths};
+use super::record::{Found, Record};
+use super::table;
 use crate::commands::Outcome;
+use crate::errors::Hinted;
 use crate::interrupt;
 use crate::printer::Printer;
 
-/// The figures of a finished trial, a line of `trials.jsonl`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Found {
-    trial: usize,
-    /// The overrides; a trial of another sweep is not taken for this one's.
-    settings: Vec<String>,
-    /// The figures of the validation clips, the mean over the folds.
-    figures: BTreeMap<String, f64>,
-}
-
 impl SweepArgs {
-    /// Trains every trial that has not finished yet and shows the table.
+    /// Trains every trial that has not ended yet and shows the table.
     pub(crate) fn run(self, printer: &Printer) -> anyhow::Result<Outcome> {
         let stop = interrupt::stop_flag()?;
         let sweep = SweepConfig::open(&self.input)?;
         let base = RunConfig::open(&sweep.config, &self.overrides)
             .with_context(|| format!("reading {}", sweep.config.display()))?;
+        let device: DeviceChoice = self.device.parse()?;
         let trials = sweep.trials();
-        // Before the first hour: every trial's settings must be possible.
-        for trial in &trials {
-            base.overridden(&trial.overrides())?;
-        }
         let folder = self.folder();
+        // Before the first hour: every trial's settings must be possible, and kept figures must be theirs.
+        let plans = self.plans(&sweep, &trials, &base, &folder)?;
         fs_err::create_dir_all(&folder)?;
-        let mut found = read_found(&folder)?;
-        let n_digits = trials.len().to_string().len();
-        for (index, trial) in trials.iter().enumerate() {
-            let settings = self.settings(trial);
-            if found
-                .iter()
-                .any(|done| done.trial == index && done.settings == settings)
-            {
-                continue;
+        let mut record = Record::open(&folder)?;
+        for plan in &plans {
+            plan.check(&record)?;
+        }
+        for plan in &plans {
+            if record.get(plan.trial).is_none() {
+                let name = plan.settings.join(" ");
+                printer.note(format!(
+                    "trial {} of {}: {name}",
+                    plan.trial + 1,
+                    plans.len()
+                ));
+                let Some(found) = plan.train(device, stop, printer)? else {
+                    printer.note("interrupted; the same command goes on from here");
+                    return Ok(Outcome::Interrupted);
+                };
+                record.add(found)?;
             }
-            printer.note(format!(
-                "trial {} of {}: {}",
-                index + 1,
-                trials.len(),
-                settings.join(" ")
-            ));
-            let mut config = base.overridden(&trial.overrides())?;
-            config.data.path = self.data.clone().or(config.data.path);
+            let ended = record.get(plan.trial);
+            if let Some(failure) = ended.and_then(|found| found.failure.as_deref()) {
+                printer.failure(&plan.directory, failure);
+            }
+        }
+        let found: Vec<&Found> = plans
+            .iter()
+            .filter_map(|plan| record.get(plan.trial))
+            .collect();
+        table::show(&trials, &found, &folder, printer)?;
+        Ok(counted(&found, printer))
+    }
+
+    /// The trials with everything settled.
+    fn plans(
+        &self,
+        sweep: &SweepConfig,
+        trials: &[Trial],
+        base: &RunConfig,
+        folder: &Path,
+    ) -> anyhow::Result<Vec<Plan>> {
+        let mut lists = ClipLists::default();
+        let plan = |(index, trial): (usize, &Trial)| -> anyhow::Result<Plan> {
+            let mut config = base
+                .overridden(&trial.overrides())
+                .map_err(|error| sweep.trial_error(trial, &error))?;
+            if let Some(data) = &self.data {
+                config.data.path = Some(data.clone());
+            }
             config
                 .data
                 .cache
                 .get_or_insert_with(|| folder.join("cache"));
-            let options = RunOptions {
-                directory: folder.join(format!("{index:0n_digits$}")),
-                device: self.device.parse()?,
-            };
-            let mut watcher = Watcher { printer, stop };
-            let result = earmark_train::run(&config, &options, &Quiet(stop), &mut watcher)
-                .with_context(|| format!("trial {}: {}", index + 1, settings.join(" ")))?;
-            if !result.is_complete {
-                printer.note("interrupted; the same command goes on from here");
-                return Ok(Outcome::Interrupted);
-            }
-            let done = Found {
+            let config = with_full_paths(config);
+            Ok(Plan {
                 trial: index,
-                settings,
-                figures: mean_figures(&result.folds),
-            };
-            add_found(&folder, &done)?;
-            found.retain(|other| other.trial != index);
-            found.push(done);
-        }
-        let wanted = |done: &Found| {
-            trials
-                .get(done.trial)
-                .is_some_and(|trial| self.settings(trial) == done.settings)
+                settings: self.settings(trial),
+                basis: Basis::of(&config, &mut lists)?,
+                config,
+                // As wide however many trials there are: a sweep that grows finds its folders again.
+                directory: folder.join(format!("{index:04}")),
+            })
         };
-        found.retain(wanted);
-        show(&trials, &found, &folder, printer)?;
-        Ok(Outcome::Done)
+        trials.iter().enumerate().map(plan).collect()
     }
 
     /// Everything that sets a trial apart, the overrides of all trials first.
@@ -115,33 +119,120 @@ impl SweepArgs {
     }
 }
 
-/// The trials that are done. A line that a kill cut short is not a line.
-fn read_found(folder: &Path) -> anyhow::Result<Vec<Found>> {
-    let path = folder.join("trials.jsonl");
-    if !path.is_file() {
-        return Ok(Vec::new());
+/// Says how many trials diverged, if any did.
+fn counted(found: &[&Found], printer: &Printer) -> Outcome {
+    let n_diverged = found.iter().filter(|found| found.failure.is_some()).count();
+    if n_diverged == 0 {
+        return Outcome::Done;
     }
-    let text = fs_err::read_to_string(&path)?;
-    let whole = text.rfind('\n').map_or(0, |at| at + 1);
-    if whole < text.len() {
-        earmark::bundle::write_atomically(&path, &text.as_bytes()[..whole])?;
-    }
-    let lines = text[..whole].lines().enumerate();
-    lines
-        .map(|(index, line)| {
-            serde_json::from_str(line).with_context(|| format!("{}:{}", path.display(), index + 1))
-        })
-        .collect()
+    let n_finished = found.len() - n_diverged;
+    printer.note(format!(
+        "{n_finished} of {} trials finished, {n_diverged} diverged",
+        found.len()
+    ));
+    Outcome::SomeFailed
 }
 
-fn add_found(folder: &Path, done: &Found) -> anyhow::Result<()> {
-    let mut line = serde_json::to_vec(done)?;
-    line.push(b'\n');
-    let mut file = fs_err::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(folder.join("trials.jsonl"))?;
-    Ok(file.write_all(&line)?)
+/// A trial with everything settled.
+struct Plan {
+    trial: usize,
+    settings: Vec<String>,
+    basis: Basis,
+    config: RunConfig,
+    directory: PathBuf,
+}
+
+impl Plan {
+    /// Refuses figures that were found with other settings or on other clips.
+    fn check(&self, record: &Record) -> anyhow::Result<()> {
+        let conflict = record.get(self.trial).and_then(|found| {
+            let saved = self.directory.join("config.toml");
+            found.basis.conflict(&self.basis, &saved, &self.config)
+        });
+        let Some(conflict) = conflict else {
+            return Ok(());
+        };
+        let path = record.path();
+        Err(Hinted::error(
+            format!("{}: trial {} {conflict}", path.display(), self.trial + 1),
+            format!(
+                "give another --output, or delete {} to train all trials anew",
+                path.parent().unwrap_or(path).display()
+            ),
+        ))
+    }
+
+    /// Trains; `None` after an interruption.
+    fn train(
+        &self,
+        device: DeviceChoice,
+        stop: &AtomicBool,
+        printer: &Printer,
+    ) -> anyhow::Result<Option<Found>> {
+        let options = RunOptions {
+            directory: self.directory.clone(),
+            device,
+        };
+        let mut watcher = Watcher {
+            printer,
+            stop,
+            has_begun: false,
+        };
+        let result = earmark_train::run(&self.config, &options, &Quiet(stop), &mut watcher);
+        let ending = ending(result, watcher.has_begun).map_err(|error| self.explained(error))?;
+        let (figures, failure) = match ending {
+            Ending::Interrupted => return Ok(None),
+            Ending::Finished(figures) => (figures, None),
+            Ending::Diverged(message) => (BTreeMap::new(), Some(message)),
+        };
+        Ok(Some(Found {
+            trial: self.trial,
+            settings: self.settings.clone(),
+            basis: self.basis.clone(),
+            figures,
+            failure,
+        }))
+    }
+
+    /// An error with the trial's settings, and the way out where there is one.
+    fn explained(&self, error: Error) -> anyhow::Error {
+        let error = match error {
+            Error::Checkpoint { .. } => Hinted::error(
+                error.to_string(),
+                format!(
+                    "give another --output, or delete {} to train the trial anew",
+                    self.directory.display()
+                ),
+            ),
+            error => error.into(),
+        };
+        let settings = self.settings.join(" ");
+        error.context(format!("trial {}: {settings}", self.trial + 1))
+    }
+}
+
+/// How a trial ended.
+#[derive(Debug, PartialEq)]
+enum Ending {
+    /// With figures.
+    Finished(BTreeMap<String, f64>),
+    /// With numbers that are none, and what the run said of them.
+    Diverged(String),
+    /// The user stopped it; it can go on.
+    Interrupted,
+}
+
+/// What a run's result means for the sweep. That training diverges is a finding about the trial's settings;
+/// before training `has_begun` such errors are about clips, and like all others they end the sweep.
+fn ending(result: earmark::Result<RunResult>, has_begun: bool) -> earmark::Result<Ending> {
+    match result {
+        Ok(result) if result.is_complete => Ok(Ending::Finished(mean_figures(&result.folds))),
+        Ok(_) | Err(Error::Cancelled) => Ok(Ending::Interrupted),
+        Err(error @ (Error::Training { .. } | Error::NotFinite { .. })) if has_begun => {
+            Ok(Ending::Diverged(error.to_string()))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The mean of every figure over the folds that have it.
@@ -157,67 +248,6 @@ fn mean_figures(folds: &[BTreeMap<String, f64>]) -> BTreeMap<String, f64> {
         .collect()
 }
 
-/// Writes `sweep.csv` and shows the same rows, the best first by the first figure.
-fn show(trials: &[Trial], found: &[Found], folder: &Path, printer: &Printer) -> anyhow::Result<()> {
-    let figures: std::collections::BTreeSet<&String> =
-        found.iter().flat_map(|done| done.figures.keys()).collect();
-    let keys: Vec<&str> = trials
-        .first()
-        .map(|trial| trial.settings.iter().map(|(key, _)| key.as_str()).collect())
-        .unwrap_or_default();
-    let mut order: Vec<&Found> = found.iter().collect();
-    let first = |done: &Found| {
-        figures
-            .first()
-            .and_then(|name| done.figures.get(*name).copied())
-    };
-    order.sort_by(|a, b| {
-        let (a_value, b_value) = (first(a).unwrap_or(f64::MIN), first(b).unwrap_or(f64::MIN));
-        b_value.total_cmp(&a_value).then(a.trial.cmp(&b.trial))
-    });
-    let header: Vec<String> = std::iter::once("trial")
-        .chain(keys)
-        .chain(figures.iter().map(|name| name.as_str()))
-        .map(str::to_owned)
-        .collect();
-    let rows = order.iter().map(|done| {
-        let settings = trials[done.trial].settings.iter();
-        let values = settings.map(|(_, value)| value.trim_matches('"').to_owned());
-        let figures = figures.iter().map(|name| {
-            done.figures
-                .get(*name)
-                .map_or_else(String::new, |value| format!("{value:.4}"))
-        });
-        std::iter::once(done.trial.to_string())
-            .chain(values)
-            .chain(figures)
-            .collect()
-    });
-    let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    rows.iter().try_for_each(|row| writer.write_record(row))?;
-    let bytes = writer.into_inner().context("writing the table")?;
-    earmark::bundle::write_atomically(&folder.join("sweep.csv"), &bytes)?;
-    for row in &rows {
-        printer.line(aligned(row, &rows))?;
-    }
-    printer.note(folder.join("sweep.csv").display().to_string());
-    Ok(())
-}
-
-/// A row with columns as wide as their widest cell.
-fn aligned(row: &[String], rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let cells = row.iter().enumerate();
-    let padded: Vec<String> = cells
-        .map(|(column, cell)| format!("{cell:<width$}", width = width(column)))
-        .collect();
-    padded.join("  ").trim_end().to_owned()
-}
-
 /// Passes on the user's wish to stop.
 struct Quiet<'a>(&'a AtomicBool);
 
@@ -231,9 +261,15 @@ impl Progress for Quiet<'_> {
 struct Watcher<'a> {
     printer: &'a Printer,
     stop: &'a AtomicBool,
+    /// Whether clips are read and weights are trained.
+    has_begun: bool,
 }
 
 impl Observer for Watcher<'_> {
+    fn started(&mut self, _first_epoch: usize, _n_epochs: usize, _n_batches: usize) {
+        self.has_begun = true;
+    }
+
     fn step(&mut self, _report: &StepReport) {}
 
     fn epoch(&mut self, report: &EpochReport) {
@@ -252,5 +288,46 @@ impl Observer for Watcher<'_> {
 
     fn wants_to_stop(&mut self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wild() -> Error {
+        Error::Training {
+            place: "epoch 1, batch 2 (a.wav)".to_owned(),
+            reason: "the loss is not a number".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_ends_a_trial_and_other_errors_the_sweep() {
+        let message = "epoch 1, batch 2 (a.wav): the loss is not a number";
+        assert_eq!(
+            ending(Err(wild()), true).unwrap(),
+            Ending::Diverged(message.to_owned())
+        );
+        assert!(ending(Err(wild()), false).is_err());
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert!(ending(Err(full.into()), true).is_err());
+        let clip = Error::Dataset {
+            path: "a.wav".into(),
+            reason: "the clip has no segment to score".to_owned(),
+        };
+        assert!(ending(Err(clip), true).is_err());
+        let config = Error::Config {
+            key: "train.epochs".to_owned(),
+            found: "0".to_owned(),
+            expected: "must be at least 1".to_owned(),
+        };
+        assert!(ending(Err(config), true).is_err());
+    }
+
+    #[test]
+    fn a_wish_to_stop_while_clips_are_read_is_an_interruption() {
+        let ending = ending(Err(Error::Cancelled), false).unwrap();
+        assert_eq!(ending, Ending::Interrupted);
     }
 }

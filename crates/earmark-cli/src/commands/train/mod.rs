@@ -49,8 +49,9 @@ pub(crate) struct TrainCommand {
     output: Option<PathBuf>,
 
     /// Start from this bundle: its weights, front end and segments. A file, or a model that
-    /// `earmark bundle pull` has fetched, such as `mn04`.
-    #[arg(long, value_name = "BUNDLE")]
+    /// `earmark bundle pull` has fetched, such as `mn04`. Beside a configuration that names
+    /// `model.architecture` also from another program's weights: PyTorch, safetensors or npz.
+    #[arg(long, value_name = "FILE|NAME")]
     init: Option<PathBuf>,
 
     /// Begin again where the run directory holds an unfinished or finished run.

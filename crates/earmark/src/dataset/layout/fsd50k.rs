@@ -7,6 +7,7 @@ use super::super::clip::Split;
 use super::super::vocabulary::{Class, Vocabulary};
 use super::table::Table;
 use super::{Listed, Listing, first_file, split_labels, unlisted};
+use crate::lines::{LineCounter, csv_reason};
 use crate::{Error, Result};
 
 const DEV: [&str; 2] = ["FSD50K.ground_truth/dev.csv", "ground_truth/dev.csv"];
@@ -72,11 +73,13 @@ fn read_part(path: &Path, folder: &Path, split: Split, listing: &mut Listing) ->
 /// A vocabulary without header: index, name and, in FSD50K, machine id.
 pub(super) fn headless_vocabulary(path: &Path) -> Result<Vocabulary> {
     let name = path.display().to_string();
+    let text = fs_err::read(path)?;
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .trim(csv::Trim::All)
-        .from_reader(fs_err::File::open(path)?);
+        .from_reader(text.as_slice());
+    let mut lines = LineCounter::default();
     let mut classes = Vec::new();
     for record in reader.records() {
         let fail = |line: usize, reason: String| Error::Line {
@@ -85,12 +88,10 @@ pub(super) fn headless_vocabulary(path: &Path) -> Result<Vocabulary> {
             reason,
         };
         let record = record.map_err(|error| {
-            fail(
-                error.position().map_or(1, |at| at.line() as usize),
-                error.to_string(),
-            )
+            let line = lines.line(&text, error.position());
+            fail(line, csv_reason(&error))
         })?;
-        let line = record.position().map_or(0, |at| at.line() as usize);
+        let line = lines.line(&text, record.position());
         let index = record.get(0).unwrap_or_default();
         if index.parse() != Ok(classes.len()) {
             return Err(fail(

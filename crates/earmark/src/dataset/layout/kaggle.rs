@@ -11,6 +11,7 @@ use super::super::clip::{Quality, Split};
 use super::super::vocabulary::Vocabulary;
 use super::table::{Row, Table, header_of};
 use super::{Listed, Listing, first_file, first_folder, split_labels, unlisted};
+use crate::lines::{csv_reason, header_line};
 use crate::{Error, Result};
 
 const TRAIN_2018: [&str; 3] = [
@@ -225,11 +226,12 @@ fn read_test(
 fn submission_classes(root: &Path) -> Result<Option<Vocabulary>> {
     if let Some(path) = first_file(root, &["sample_submission.csv"]) {
         // The header as written, not in lower case.
-        let mut reader = csv::Reader::from_reader(fs_err::File::open(&path)?);
+        let text = fs_err::read(&path)?;
+        let mut reader = csv::Reader::from_reader(text.as_slice());
         let header = reader.headers().map_err(|error| Error::Line {
             name: path.display().to_string(),
-            line: 1,
-            reason: error.to_string(),
+            line: header_line(&text),
+            reason: csv_reason(&error),
         })?;
         return Vocabulary::from_names(header.iter().skip(1).map(str::to_owned)).map(Some);
     }

@@ -4,12 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::clip::Origin;
+use crate::lines::{LineCounter, csv_reason, header_line};
 use crate::{Error, Result};
 
 /// A table, read row by row.
 pub(super) struct Table {
     name: Arc<str>,
     rows: csv::Reader<std::io::Cursor<Vec<u8>>>,
+    lines: LineCounter,
     /// Column names in lower case.
     header: Vec<String>,
 }
@@ -73,20 +75,24 @@ impl Table {
         if bytes.starts_with(b"\xef\xbb\xbf") {
             bytes.drain(..3);
         }
+        let first_line = header_line(&bytes);
         let header = bytes
-            .split(|byte| *byte == b'\n')
-            .next()
+            .split(|byte| matches!(byte, b'\n' | b'\r'))
+            .find(|line| !line.is_empty())
             .unwrap_or_default();
         let mut rows = csv::ReaderBuilder::new()
             .delimiter(delimiter_of(header))
             .trim(csv::Trim::All)
             .flexible(true)
             .from_reader(std::io::Cursor::new(bytes));
-        let header = rows.headers().map_err(|error| csv_error(name, &error))?;
+        let header = rows
+            .headers()
+            .map_err(|error| csv_error(name, first_line, &error))?;
         let header = header.iter().map(str::to_lowercase).collect();
         Ok(Self {
             name: name.into(),
             rows,
+            lines: LineCounter::default(),
             header,
         })
     }
@@ -114,12 +120,18 @@ impl Table {
     pub(super) fn need(&self, names: &[&str]) -> Result<usize> {
         self.find(names).ok_or_else(|| Error::Line {
             name: self.name.to_string(),
-            line: 1,
-            reason: format!(
-                "columns are `{}`, expected `{}`",
-                self.header.join("`, `"),
-                names.join("` or `")
-            ),
+            line: header_line(self.rows.get_ref().get_ref()),
+            reason: match self.header.is_empty() {
+                true => format!(
+                    "an empty file, expected a column `{}`",
+                    names.join("` or `")
+                ),
+                false => format!(
+                    "columns are `{}`, expected `{}`",
+                    self.header.join("`, `"),
+                    names.join("` or `")
+                ),
+            },
         })
     }
 
@@ -127,17 +139,19 @@ impl Table {
     pub(super) fn next(&mut self) -> Result<Option<Row>> {
         loop {
             let mut record = csv::StringRecord::new();
-            let more = self
-                .rows
-                .read_record(&mut record)
-                .map_err(|error| csv_error(&self.name, &error))?;
+            let more = self.rows.read_record(&mut record);
+            let text = self.rows.get_ref().get_ref();
+            let more = more.map_err(|error| {
+                let line = self.lines.line(text, error.position());
+                csv_error(&self.name, line, &error)
+            })?;
             if !more {
                 return Ok(None);
             }
             if record.iter().all(str::is_empty) {
                 continue;
             }
-            let line = record.position().map_or(0, |at| at.line() as usize);
+            let line = self.lines.line(text, record.position());
             let row = Row {
                 record,
                 origin: Origin {
@@ -158,11 +172,11 @@ impl Table {
     }
 }
 
-fn csv_error(name: &str, error: &csv::Error) -> Error {
+fn csv_error(name: &str, line: usize, error: &csv::Error) -> Error {
     Error::Line {
         name: name.to_owned(),
-        line: error.position().map_or(1, |at| at.line() as usize),
-        reason: format!("{error}, expected CSV"),
+        line,
+        reason: format!("{}, expected CSV", csv_reason(error)),
     }
 }
 
@@ -175,4 +189,43 @@ pub(super) fn header_of(path: &Path) -> Option<Vec<String>> {
     let mut reader = std::io::BufReader::new(std::io::Read::take(file, 1 << 16));
     reader.read_until(b'\n', &mut line).ok()?;
     Table::from_bytes("", line).ok().map(|table| table.header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines of a table's rows, or what is wrong with it.
+    fn lines(text: &[u8]) -> Result<Vec<usize>, String> {
+        let mut table = Table::parse("t.csv", text).map_err(|error| error.to_string())?;
+        table.need(&["path"]).map_err(|error| error.to_string())?;
+        let mut lines = Vec::new();
+        while let Some(row) = table.next().map_err(|error| error.to_string())? {
+            lines.push(row.origin.line);
+        }
+        Ok(lines)
+    }
+
+    #[test]
+    fn rows_have_the_lines_that_an_editor_shows() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text = ["path;label", "a.wav;x", "", ";", "b.wav;y", ""].join(end);
+            assert_eq!(lines(text.as_bytes()), Ok(vec![2, 5]), "{end:?}");
+            let text = ["", "path;label", "", "a.wav;x;z"].join(end);
+            let wrong = Err("t.csv:4: 3 fields, expected 2".to_owned());
+            assert_eq!(lines(text.as_bytes()), wrong, "{end:?}");
+        }
+        assert_eq!(
+            lines(b"path,label\r\na.wav,x\r\nb.wav,\xff\r\n"),
+            Err("t.csv:3: field 2 is no UTF-8 text, expected CSV".to_owned())
+        );
+        assert_eq!(
+            lines(b"\r\nname\r\n"),
+            Err("t.csv:2: columns are `name`, expected `path`".to_owned())
+        );
+        assert_eq!(
+            lines(b""),
+            Err("t.csv:1: an empty file, expected a column `path`".to_owned())
+        );
+    }
 }

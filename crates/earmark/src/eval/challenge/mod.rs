@@ -17,6 +17,7 @@ pub use read::{Answers, Submission, Truth, TruthRow, Usage};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Scores, Targets, lwlrap, ranking};
+use crate::error::shortened;
 use crate::{Error, Result};
 
 /// What the leaderboard of a challenge shows.
@@ -81,8 +82,9 @@ pub struct ScoreOptions {
 ///
 /// # Errors
 /// [`Error::Line`] with the line in the submission for a clip that is missing, listed twice or
-/// unknown, and for a class without a column.
+/// unknown, and for a class without a column; [`Error::Dataset`] for a truth that scores no clip.
 pub fn score(submission: &Submission, truth: &Truth, options: &ScoreOptions) -> Result<ScoreCard> {
+    check_scored(truth)?;
     let rows = matched_rows(submission, truth, options)?;
     let mut card = match &submission.answers {
         Answers::Ranked(guesses) => score_ranked(submission, guesses, truth, &rows)?,
@@ -97,6 +99,20 @@ pub fn score(submission: &Submission, truth: &Truth, options: &ScoreOptions) -> 
     Ok(card)
 }
 
+/// Fails where no clip is scored.
+fn check_scored(truth: &Truth) -> Result<()> {
+    if truth.rows.iter().any(|row| row.usage != Usage::Ignored) {
+        return Ok(());
+    }
+    Err(Error::Dataset {
+        path: truth.name.clone().into(),
+        reason: match truth.rows.len() {
+            0 => "no clips, expected one to score".to_owned(),
+            n => format!("no clip of {n} is scored, all are `Ignored`"),
+        },
+    })
+}
+
 /// For each row of the truth the row of the submission.
 fn matched_rows(
     submission: &Submission,
@@ -107,7 +123,8 @@ fn matched_rows(
     for (row, (clip, line)) in submission.clips.iter().enumerate() {
         if let Some(first) = row_of.insert(clip.as_str(), row) {
             let reason = format!(
-                "`{clip}` is listed again, first on line {}",
+                "`{}` is listed again, first on line {}",
+                shortened(clip),
                 submission.clips[first].1
             );
             return Err(submission.error(*line, reason));
@@ -119,8 +136,8 @@ fn matched_rows(
         .iter()
         .filter(|(clip, _)| !known.contains(clip.as_str()));
     if let (false, Some((clip, line))) = (options.ignore_unlisted, unknown.next()) {
-        let more = unknown.count();
-        let reason = format!("`{clip}` is not in {}{}", truth.name, and_more(more));
+        let (clip, more) = (shortened(clip), and_more(unknown.count()));
+        let reason = format!("`{clip}` is not in {}{more}", truth.name);
         return Err(submission.error(*line, reason));
     }
     let mut missing = truth
@@ -130,7 +147,7 @@ fn matched_rows(
     if let Some(row) = missing.next() {
         let reason = format!(
             "`{}` ({}:{}) is missing{}",
-            row.clip,
+            shortened(&row.clip),
             truth.name,
             row.line,
             and_more(missing.count())
@@ -274,23 +291,23 @@ fn unknown_guesses(submission: &Submission, guesses: &[Vec<String>], truth: &Tru
                 .iter()
                 .find(|class| class.eq_ignore_ascii_case(name));
             let hint = near
-                .map(|class| format!(" (the class is `{class}`)"))
+                .map(|class| format!(" (the class is `{}`)", shortened(class)))
                 .unwrap_or_default();
             format!(
-                "{}:{line}: `{name}` is no class{hint}; it counts as wrong in {count} rows",
-                submission.name
+                "{}:{line}: `{}` is no class{hint}; it counts as wrong in {count} rows",
+                submission.name,
+                shortened(name)
             )
         })
         .collect()
 }
 
-fn score_table(
+/// The column of each class; every class of the truth has one.
+fn columns<'a>(
     submission: &Submission,
-    classes: &[String],
-    scores: &[f32],
+    classes: &'a [String],
     truth: &Truth,
-    rows: &[usize],
-) -> Result<ScoreCard> {
+) -> Result<BTreeMap<&'a str, usize>> {
     let column: BTreeMap<&str, usize> = classes
         .iter()
         .enumerate()
@@ -305,11 +322,45 @@ fn score_table(
             .iter()
             .find(|class| class.eq_ignore_ascii_case(missing));
         let hint = near
-            .map(|class| format!(", the nearest is `{class}`"))
+            .map(|class| format!(", the nearest is `{}`", shortened(class)))
             .unwrap_or_default();
-        return Err(submission.error(1, format!("no column for class `{missing}`{hint}")));
+        let reason = format!("no column for class `{}`{hint}", shortened(missing));
+        return Err(submission.error(submission.header_line, reason));
     }
-    let scores = Scores::new(scores, classes.len())?;
+    Ok(column)
+}
+
+/// For each of a clip's scores how many different ones are lower: all that the figures ask of them.
+/// As numbers of single precision, scores that differ could be equal.
+fn order_of(scores: &[f64]) -> Vec<f32> {
+    let mut ascending: Vec<usize> = (0..scores.len()).collect();
+    ascending.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+    let mut order = vec![0.0_f32; scores.len()];
+    for pair in ascending.windows(2) {
+        // Not by `total_cmp`: -0.0 and 0.0 are one score.
+        let step = if scores[pair[0]] == scores[pair[1]] {
+            0.0
+        } else {
+            1.0
+        };
+        order[pair[1]] = order[pair[0]] + step;
+    }
+    order
+}
+
+fn score_table(
+    submission: &Submission,
+    classes: &[String],
+    scores: &[f64],
+    truth: &Truth,
+    rows: &[usize],
+) -> Result<ScoreCard> {
+    let column = columns(submission, classes, truth)?;
+    let orders: Vec<f32> = scores
+        .chunks(classes.len().max(1))
+        .flat_map(order_of)
+        .collect();
+    let scores = Scores::new(&orders, classes.len())?;
     let single = truth
         .rows
         .iter()
@@ -394,8 +445,9 @@ fn unused_columns(submission: &Submission, classes: &[String], truth: &Truth) ->
     match unused.as_slice() {
         [] => vec![],
         [first, rest @ ..] => vec![format!(
-            "{}: column `{first}`{} is no label of any scored clip",
+            "{}: column `{}`{} is no label of any scored clip",
             submission.name,
+            shortened(first),
             and_more(rest.len())
         )],
     }
@@ -525,6 +577,98 @@ mod tests {
         assert_eq!(
             message("fname,Bark,Flute,Gong\na.wav,.9,.1\n", truth),
             "s.csv:2: 3 fields, expected 4"
+        );
+    }
+
+    #[test]
+    fn scores_that_differ_in_double_precision_only_are_ranked() {
+        let truth = "fname,label\na.wav,Gong\nb.wav,Bark\n";
+        for rows in [
+            "a.wav,1e-47,2e-47,3e-47\nb.wav,3e-47,2e-47,1e-47\n",
+            "a.wav,0.9999999,0.99999999,0.999999999\nb.wav,-1e39,-2e39,-1e300\n",
+        ] {
+            let card = run(&format!("fname,Bark,Flute,Gong\n{rows}"), truth).unwrap();
+            assert_eq!(card.parts[0].map_at_3, Some(1.0), "{rows}");
+            assert_eq!(card.parts[0].lwlrap, Some(1.0), "{rows}");
+        }
+        assert_eq!(
+            message(
+                "fname,Bark,Flute,Gong\na.wav,1e400,0,0\nb.wav,0,0,0\n",
+                truth
+            ),
+            "s.csv:2: `Bark` is `1e400`, expected a number"
+        );
+    }
+
+    #[test]
+    fn equal_scores_stay_equal() {
+        assert_eq!(order_of(&[0.5, -1.0, 5e-1, 2.0]), [1.0, 0.0, 1.0, 2.0]);
+        assert_eq!(order_of(&[0.0, -0.0, -1.0]), [1.0, 1.0, 0.0]);
+        assert!(order_of(&[]).is_empty());
+        let card = run(
+            "fname,Bark,Flute,Gong\na.wav,0,-0,0\n",
+            "fname,label\na.wav,Gong\n",
+        )
+        .unwrap();
+        assert_eq!(card.parts[0].map_at_3, Some(1.0 / 3.0));
+        assert_eq!(card.parts[0].lwlrap, Some(1.0 / 3.0));
+    }
+
+    #[test]
+    fn a_truth_that_scores_nothing_is_refused() {
+        let ignored = "fname,label,usage\na.wav,None,Ignored\nb.wav,None,Ignored\n";
+        assert_eq!(
+            message("fname,label\na.wav,Bark\nb.wav,Bark\n", ignored),
+            "t.csv: no clip of 2 is scored, all are `Ignored`"
+        );
+        assert_eq!(
+            message("fname,label\n", "fname,label\n"),
+            "t.csv: no clips, expected one to score"
+        );
+        assert_eq!(
+            message("\r\nfname,label\r\n", TRUTH),
+            "s.csv:2: `a.wav` (t.csv:2) is missing, and 3 more"
+        );
+    }
+
+    #[test]
+    fn nothing_right_is_zero_without_a_sign() {
+        let card = run(
+            "fname,label\na.wav,Gong\nb.wav,Gong\nc.wav,Gong\nd.wav,Gong\n",
+            TRUTH,
+        )
+        .unwrap();
+        for figures in card.parts.iter().chain(&card.per_class) {
+            let map = figures.map_at_3.unwrap();
+            assert!(map == 0.0 && map.is_sign_positive(), "{figures:?}");
+        }
+    }
+
+    #[test]
+    fn long_names_are_cut_in_messages() {
+        let long = "x".repeat(1 << 20);
+        let cut = format!("`{}…`", &long[..80]);
+        let rest = "b.wav,Bark\nc.wav,Bark\nd.wav,Bark\n";
+        let card = run(&format!("fname,label\na.wav,{long}\n{rest}"), TRUTH).unwrap();
+        assert_eq!(
+            card.notes,
+            [format!(
+                "s.csv:2: {cut} is no class; it counts as wrong in 1 rows"
+            )]
+        );
+        assert_eq!(
+            message(
+                &format!("fname,label\n{long},Bark\na.wav,Bark\n{rest}"),
+                TRUTH
+            ),
+            format!("s.csv:2: {cut} is not in t.csv")
+        );
+        assert_eq!(
+            message(
+                "fname,Bark,Flute\na.wav,0,0\n",
+                &format!("fname,label\na.wav,{long}\n")
+            ),
+            format!("s.csv:1: no column for class {cut}")
         );
     }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::error::shortened;
+use crate::lines::{LineCounter, csv_reason, header_line};
 use crate::{Error, Result};
 
 /// Whether and where a clip counts.
@@ -47,6 +49,8 @@ pub struct Truth {
 pub struct Submission {
     /// The file's name, for messages.
     pub name: String,
+    /// The line of the header, from 1.
+    pub header_line: usize,
     /// Clips and their lines, in order.
     pub clips: Vec<(String, usize)>,
     /// What it says about them.
@@ -64,8 +68,8 @@ pub enum Answers {
     Table {
         /// Class names in the order of the columns.
         classes: Vec<String>,
-        /// Scores `[clip, class]`.
-        scores: Vec<f32>,
+        /// Scores `[clip, class]`, finite.
+        scores: Vec<f64>,
     },
 }
 
@@ -93,13 +97,12 @@ impl Truth {
         while let Some((line, fields)) = table.next()? {
             let usage = match usage {
                 None => Usage::Unstated,
-                Some(column) => usage_of(&fields[column]).ok_or_else(|| Error::Line {
-                    name: name.to_owned(),
-                    line,
-                    reason: format!(
+                Some(column) => usage_of(&fields[column]).ok_or_else(|| {
+                    let reason = format!(
                         "usage is `{}`, expected Public, Private or Ignored",
-                        &fields[column]
-                    ),
+                        shortened(&fields[column])
+                    );
+                    table.error(line, reason)
                 })?,
             };
             let labels: Vec<String> = match splits {
@@ -111,9 +114,11 @@ impl Truth {
             };
             let clip = fields[clip].to_owned();
             if usage != Usage::Ignored && labels.iter().any(String::is_empty) {
-                return Err(table.error(line, format!("`{clip}` has no label")));
+                let reason = format!("`{}` has no label", shortened(&clip));
+                return Err(table.error(line, reason));
             }
             if let Some(first) = seen.insert(clip.clone(), line) {
+                let clip = shortened(&clip);
                 let reason = format!("`{clip}` is listed again, first on line {first}");
                 return Err(table.error(line, reason));
             }
@@ -171,9 +176,9 @@ impl Submission {
             _ => {
                 let reason = format!(
                     "columns {}, expected `fname,label` or `fname` and a column per class",
-                    table.header.join(", ")
+                    shortened(&table.header.join(", "))
                 );
-                Err(table.error(1, reason))
+                Err(table.error(table.header_line, reason))
             }
         }
     }
@@ -194,6 +199,7 @@ impl Submission {
         }
         Ok(Self {
             name: table.name.to_owned(),
+            header_line: table.header_line,
             clips,
             answers: Answers::Ranked(guesses),
             labels: None,
@@ -211,17 +217,18 @@ impl Submission {
             .map(|column| table.names[*column].clone())
             .collect();
         if let Some(twice) = (1..classes.len()).find(|at| classes[..*at].contains(&classes[*at])) {
-            let reason = format!("two columns for class `{}`", classes[twice]);
-            return Err(table.error(1, reason));
+            let reason = format!("two columns for class `{}`", shortened(&classes[twice]));
+            return Err(table.error(table.header_line, reason));
         }
         let (mut clips, mut scores) = (Vec::new(), Vec::new());
         let mut labels = label.map(|_| Vec::new());
         while let Some((line, fields)) = table.next()? {
             for (column, class) in columns.iter().zip(&classes) {
                 let text = &fields[*column];
-                match text.parse::<f32>().ok().filter(|score| score.is_finite()) {
+                match text.parse::<f64>().ok().filter(|score| score.is_finite()) {
                     Some(score) => scores.push(score),
                     None => {
+                        let (class, text) = (shortened(class), shortened(text));
                         let reason = format!("`{class}` is `{text}`, expected a number");
                         return Err(table.error(line, reason));
                     }
@@ -234,6 +241,7 @@ impl Submission {
         }
         Ok(Self {
             name: table.name.to_owned(),
+            header_line: table.header_line,
             clips,
             answers: Answers::Table { classes, scores },
             labels,
@@ -251,14 +259,19 @@ impl Submission {
 
     /// The line of the last row.
     pub(super) fn last_line(&self) -> usize {
-        self.clips.last().map_or(1, |(_, line)| *line)
+        self.clips
+            .last()
+            .map_or(self.header_line, |(_, line)| *line)
     }
 }
 
 /// A CSV table with a header, read row by row.
 struct CsvTable<'a> {
     name: &'a str,
+    text: &'a [u8],
     rows: csv::Reader<&'a [u8]>,
+    lines: LineCounter,
+    header_line: usize,
     /// Column names as written.
     names: Vec<String>,
     /// Column names in lower case.
@@ -267,17 +280,27 @@ struct CsvTable<'a> {
 
 impl<'a> CsvTable<'a> {
     fn new(name: &'a str, bytes: &'a [u8]) -> Result<Self> {
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        if text.trim_ascii().is_empty() {
+            let reason = "an empty file, expected a header and rows";
+            return Err(line_error(name, 1, reason.to_owned()));
+        }
+        let header_line = header_line(text);
         let mut rows = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
             .flexible(true)
-            .from_reader(bytes);
-        let header = rows.headers().map_err(|error| csv_error(name, &error))?;
+            .from_reader(text);
+        let header = rows
+            .headers()
+            .map_err(|error| csv_error(name, header_line, &error))?;
         let names: Vec<String> = header.iter().map(str::to_owned).collect();
         let header = names.iter().map(|name| name.to_lowercase()).collect();
         Ok(Self {
             name,
+            text,
             rows,
+            lines: LineCounter::default(),
+            header_line,
             names,
             header,
         })
@@ -293,24 +316,24 @@ impl<'a> CsvTable<'a> {
         self.find(names).ok_or_else(|| {
             let reason = format!(
                 "columns {}, expected one named `{}`",
-                self.names.join(", "),
+                shortened(&self.names.join(", ")),
                 names[0]
             );
-            self.error(1, reason)
+            self.error(self.header_line, reason)
         })
     }
 
     /// The next row with its line.
     fn next(&mut self) -> Result<Option<(usize, csv::StringRecord)>> {
         let mut record = csv::StringRecord::new();
-        let more = self
-            .rows
-            .read_record(&mut record)
-            .map_err(|error| csv_error(self.name, &error))?;
+        let more = self.rows.read_record(&mut record).map_err(|error| {
+            let line = self.lines.line(self.text, error.position());
+            csv_error(self.name, line, &error)
+        })?;
         if !more {
             return Ok(None);
         }
-        let line = record.position().map_or(0, |at| at.line() as usize);
+        let line = self.lines.line(self.text, record.position());
         if record.len() != self.names.len() {
             let reason = format!("{} fields, expected {}", record.len(), self.names.len());
             return Err(self.error(line, reason));
@@ -319,18 +342,99 @@ impl<'a> CsvTable<'a> {
     }
 
     fn error(&self, line: usize, reason: String) -> Error {
-        Error::Line {
-            name: self.name.to_owned(),
-            line,
-            reason,
-        }
+        line_error(self.name, line, reason)
     }
 }
 
-fn csv_error(name: &str, error: &csv::Error) -> Error {
+fn csv_error(name: &str, line: usize, error: &csv::Error) -> Error {
+    line_error(name, line, format!("{}, expected CSV", csv_reason(error)))
+}
+
+fn line_error(name: &str, line: usize, reason: String) -> Error {
     Error::Line {
         name: name.to_owned(),
-        line: error.position().map_or(1, |at| at.line() as usize),
-        reason: format!("{error}, expected CSV"),
+        line,
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn submission(text: &[u8]) -> String {
+        Submission::parse("s.csv", text).unwrap_err().to_string()
+    }
+
+    fn truth(text: &[u8]) -> String {
+        Truth::parse("t.csv", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn lines_are_those_that_an_editor_shows() {
+        for end in ["\n", "\r\n", "\r"] {
+            let joined = |rows: &[&str]| rows.join(end).into_bytes();
+            assert_eq!(
+                submission(&joined(&["fname,A,B", "a,1,2", "", "b,1,2", "", "c,1,x"])),
+                "s.csv:6: `B` is `x`, expected a number",
+                "{end:?}"
+            );
+            assert_eq!(
+                submission(&joined(&["", "fname,label", "a,A", "b,A,B"])),
+                "s.csv:4: 3 fields, expected 2",
+                "{end:?}"
+            );
+            assert_eq!(
+                submission(&joined(&["", "", "name;guess"])),
+                "s.csv:3: columns name;guess, expected one named `fname`",
+                "{end:?}"
+            );
+            assert_eq!(
+                truth(&joined(&["fname,label", "a,A", "", "a,B"])),
+                "t.csv:4: `a` is listed again, first on line 2",
+                "{end:?}"
+            );
+            let mut text = joined(&["fname,label", "a,A", "", "b,"]);
+            text.push(0xff);
+            assert_eq!(
+                truth(&text),
+                "t.csv:4: field 2 is no UTF-8 text, expected CSV",
+                "{end:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_empty_file_is_called_one() {
+        for text in ["", "\r\n\n", "\u{feff} \n"] {
+            let found = [submission(text.as_bytes()), truth(text.as_bytes())];
+            let reason = "an empty file, expected a header and rows";
+            assert_eq!(
+                found,
+                [format!("s.csv:1: {reason}"), format!("t.csv:1: {reason}")]
+            );
+        }
+    }
+
+    #[test]
+    fn long_cells_are_cut_in_messages() {
+        let long = "é".repeat(1 << 20);
+        let cut = format!("{}…", &long[..160]);
+        assert_eq!(
+            submission(format!("fname,A,B\na,1,{long}\n").as_bytes()),
+            format!("s.csv:2: `B` is `{cut}`, expected a number")
+        );
+        assert_eq!(
+            truth(format!("fname,label,usage\na,A,{long}\n").as_bytes()),
+            format!("t.csv:2: usage is `{cut}`, expected Public, Private or Ignored")
+        );
+        assert_eq!(
+            truth(format!("fname,label\n{long},\n").as_bytes()),
+            format!("t.csv:2: `{cut}` has no label")
+        );
+        assert_eq!(
+            submission(format!("{long},A,B\n").as_bytes()),
+            format!("s.csv:1: columns {cut}, expected one named `fname`")
+        );
     }
 }
