@@ -46,6 +46,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match arguments[..] {
+        ref all if all.iter().any(|argument| argument.starts_with("--")) => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
         ["check"] => steps::check(),
         ["test"] => steps::test(),
         ["bench"] => bench::run(),

@@ -4,6 +4,69 @@
 //! last feed still lies ahead, where they end in CR there is none, and blank lines before a record are
 //! not passed yet: so lines are counted here.
 
+use crate::{Error, Result};
+
+/// A small CSV table in memory, its rows with the lines on which they begin.
+#[derive(Clone, Debug)]
+pub struct CsvRows {
+    name: String,
+    /// The names of the columns, as written; of a table without a header its first row.
+    pub header: csv::StringRecord,
+    /// The line of the header.
+    pub header_line: usize,
+    /// The rows with their lines.
+    pub rows: Vec<(usize, csv::StringRecord)>,
+}
+
+impl CsvRows {
+    /// Reads all rows; `name` is what messages call the table.
+    ///
+    /// # Errors
+    /// [`Error::Line`] for a row that is no CSV.
+    pub fn parse(name: &str, text: &[u8], options: &csv::ReaderBuilder) -> Result<Self> {
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let mut reader = options.from_reader(text);
+        let mut lines = LineCounter::default();
+        let mut table = Self {
+            name: name.to_owned(),
+            header: csv::StringRecord::new(),
+            header_line: header_line(text),
+            rows: Vec::new(),
+        };
+        table.header = match reader.headers() {
+            Ok(header) => header.clone(),
+            Err(error) => return Err(table.error(table.header_line, csv_reason(&error))),
+        };
+        for record in reader.records() {
+            let record = record.map_err(|error| {
+                let line = lines.line(text, error.position());
+                table.error(line, csv_reason(&error))
+            })?;
+            let line = lines.line(text, record.position());
+            table.rows.push((line, record));
+        }
+        Ok(table)
+    }
+
+    /// The place of the column with that name.
+    ///
+    /// # Errors
+    /// [`Error::Line`] if there is none.
+    pub fn column(&self, name: &str) -> Result<usize> {
+        let found = self.header.iter().position(|column| column == name);
+        found.ok_or_else(|| self.error(self.header_line, format!("no column `{name}`")))
+    }
+
+    /// An error at a line of this table.
+    pub fn error(&self, line: usize, reason: String) -> Error {
+        Error::Line {
+            name: self.name.clone(),
+            line,
+            reason,
+        }
+    }
+}
+
 /// Numbers the lines on which CSV records begin. CR LF, LF and CR each end a line.
 ///
 /// Asked from the first record to the last it goes through the text once.

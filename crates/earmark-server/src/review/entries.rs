@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use earmark::dataset::{Manifest, Quality, Split};
 use earmark::eval::{Scores, Targets, label_doubts};
-use earmark::lines::{LineCounter, csv_reason, header_line};
+use earmark::lines::CsvRows;
 use earmark::{Error, Result};
 use serde::Serialize;
 
@@ -245,41 +245,31 @@ fn tables(run: &Path) -> Result<Vec<PathBuf>> {
 
 fn read_table(path: &Path, scores: &mut ClipScores) -> Result<()> {
     let name = path.display().to_string();
-    let error = |line: usize, reason: String| Error::Line {
+    let text = std::fs::read(path).map_err(|error| Error::Line {
         name: name.clone(),
-        line,
-        reason,
-    };
-    let text = std::fs::read(path).map_err(|e| error(1, e.to_string()))?;
-    let first_line = header_line(&text);
-    let mut reader = csv::Reader::from_reader(text.as_slice());
-    let header = reader
-        .headers()
-        .map_err(|e| error(first_line, csv_reason(&e)))?
-        .clone();
+        line: 1,
+        reason: error.to_string(),
+    })?;
+    let table = CsvRows::parse(&name, &text, &csv::ReaderBuilder::new())?;
+    let header = &table.header;
+    let error = |line: usize, reason: &str| table.error(line, reason.to_owned());
     let classes: Vec<String> = header.iter().skip(2).map(str::to_owned).collect();
     if header.get(0) != Some("clip") || header.get(1) != Some("labels") || classes.is_empty() {
         let reason = "expected the columns `clip`, `labels`, and one per class";
-        return Err(error(first_line, reason.to_owned()));
+        return Err(error(table.header_line, reason));
     }
     if !scores.classes.is_empty() && scores.classes != classes {
         let reason = "other classes than in the other folds";
-        return Err(error(first_line, reason.to_owned()));
+        return Err(error(table.header_line, reason));
     }
     scores.classes = classes;
-    let mut lines = LineCounter::default();
-    for record in reader.records() {
-        let record = record.map_err(|e| {
-            let line = lines.line(&text, e.position());
-            error(line, csv_reason(&e))
-        })?;
-        let line = lines.line(&text, record.position());
+    for (line, record) in &table.rows {
         let row: Result<Vec<f32>> = record
             .iter()
             .skip(2)
             .map(|text| {
                 let score: Option<f32> = text.parse().ok().filter(|s: &f32| s.is_finite());
-                score.ok_or_else(|| error(line, format!("score is `{text}`, expected a number")))
+                score.ok_or_else(|| error(*line, &format!("score is `{text}`, expected a number")))
             })
             .collect();
         scores.insert(record[0].to_owned(), row?);

@@ -160,7 +160,7 @@ impl RunConfig {
         let text = fs_err::read_to_string(path)?;
         let mut config = Self::parse(&path.display().to_string(), &text, &[])?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        for path in config.paths() {
+        for path in config.paths_mut() {
             *path = folder.join(&path);
         }
         match overrides {
@@ -243,13 +243,13 @@ impl RunConfig {
         config.bundle = Card::default();
         config.data.cache = None;
         config
-            .paths()
+            .paths_mut()
             .for_each(|path| *path = PathBuf::from(path.file_name().unwrap_or_default()));
         config
     }
 
     /// Every path that is set.
-    fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+    pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let teacher = self.teacher.as_mut().map(|teacher| &mut teacher.bundle);
         let data = &mut self.data;
         let optional = [

@@ -139,8 +139,12 @@ fn folds(manifest: &Manifest, config: &DataConfig, seed: u64) -> Result<(Folds, 
 /// labels are partly wrong. They are not trained either, since recordings must not lie on both sides.
 fn hold_out_noisy(manifest: &Manifest, config: &DataConfig, division: &mut Division) {
     let is_curated = |clip: usize| manifest.clips[clip].quality == Quality::Curated;
-    let mut labelled = manifest.labelled().map(|(at, _)| at);
-    if config.noisy_in_validation || !labelled.any(is_curated) {
+    // Neither the test clips nor noise made by code could judge in their place.
+    let could_judge = |at: usize| {
+        let clip = &manifest.clips[at];
+        is_curated(at) && clip.split != Split::Test && !noise::is_generated(clip)
+    };
+    if config.noisy_in_validation || !manifest.labelled().any(|(at, _)| could_judge(at)) {
         return;
     }
     let validation = std::mem::take(&mut division.validation);
@@ -267,13 +271,18 @@ mod tests {
             assert_eq!(division.validation.len(), 5);
         }
         config.noisy_in_validation = false;
+        // Clips of the test and noise made by code do not judge in place of unchecked ones.
         let mut unchecked = manifest.clone();
         for clip in &mut unchecked.clips {
             clip.quality = Quality::Noisy;
         }
-        for division in divide(&unchecked, &config) {
-            assert_eq!((division.validation.len(), division.held_out.len()), (5, 0));
-        }
+        unchecked.clips[0].split = Split::Test;
+        unchecked.clips[0].quality = Quality::Curated;
+        noise::add(&mut unchecked, 2, tempfile::tempdir().unwrap().path()).unwrap();
+        let divisions = divide(&unchecked, &config);
+        let n_judging: usize = divisions.iter().map(|d| d.validation.len()).sum();
+        assert_eq!(n_judging, 9);
+        assert!(divisions.iter().all(|d| d.held_out.is_empty()));
     }
 
     #[test]

@@ -118,18 +118,26 @@ fn a_folder_without_sounds_and_a_foreign_start_are_named() {
     assert!(error.to_string().contains("text.onnx"), "{error}");
 }
 
-/// The layout of FSDKaggle2018: five tones of each class, the last three of them unchecked.
-fn write_challenge(folder: &Path) -> std::io::Result<()> {
+/// The layout of FSDKaggle2018: tones of each class, of which the first `n_checked` are checked; the last has the
+/// other class's label where `is_mislabelled`.
+fn write_challenge(
+    folder: &Path,
+    n_clips: usize,
+    n_checked: usize,
+    is_mislabelled: bool,
+) -> std::io::Result<()> {
     std::fs::create_dir_all(folder.join("audio_train"))?;
     let mut table = "fname,label,manually_verified\n".to_owned();
-    for (class, base) in [("low", 200.0f32), ("high", 3_000.0)] {
-        for clip in 0..5 {
+    for (class, other, base) in [("low", "high", 200.0f32), ("high", "low", 3_000.0)] {
+        for clip in 0..n_clips {
             let frequency = base * (1.0 + 0.05 * clip as f32);
             let name = format!("{class}{clip}.wav");
             write_wav(&folder.join("audio_train").join(&name), |t| {
                 0.5 * (TAU * frequency * t).sin()
             });
-            table += &format!("{name},{class},{}\n", u8::from(clip < 2));
+            let is_wrong = is_mislabelled && clip + 1 == n_clips;
+            let label = if is_wrong { other } else { class };
+            table += &format!("{name},{label},{}\n", u8::from(clip < n_checked));
         }
     }
     std::fs::write(folder.join("train.csv"), table)
@@ -145,7 +153,7 @@ fn stages_follow_each_other_and_an_interrupted_run_ends_the_same()
 -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let sounds = folder.path().join("challenge");
-    write_challenge(&sounds)?;
+    write_challenge(&sounds, 5, 2, false)?;
     let config = config(&sounds, STAGES);
     let mut notices = Notices::default();
     let unbroken = train(folder.path(), &config, &mut notices);
@@ -171,24 +179,6 @@ fn stages_follow_each_other_and_an_interrupted_run_ends_the_same()
     Ok(())
 }
 
-/// Eight tones of each class: four checked, four unchecked, of which one of each class has the other's label.
-fn write_mislabelled(folder: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder.join("audio_train"))?;
-    let mut table = "fname,label,manually_verified\n".to_owned();
-    for (class, other, base) in [("low", "high", 200.0f32), ("high", "low", 3_000.0)] {
-        for clip in 0..8 {
-            let frequency = base * (1.0 + 0.02 * clip as f32);
-            let name = format!("{class}{clip}.wav");
-            write_wav(&folder.join("audio_train").join(&name), |t| {
-                0.5 * (TAU * frequency * t).sin()
-            });
-            let label = if clip == 7 { other } else { class };
-            table += &format!("{name},{label},{}\n", u8::from(clip < 4));
-        }
-    }
-    std::fs::write(folder.join("train.csv"), table)
-}
-
 const VERIFIED: &str = "[data]\nvalidate = 'all'\nn_folds = 2\n[features]\npreset = 'dcase2018-baseline'\n\
     [model]\narchitecture = 'dcase-mlp'\n[train]\nbatch_size = 4\nlearning_rate = 1e-2\n\
     [[stages]]\ntrain = { epochs = 20 }\n\
@@ -199,7 +189,7 @@ fn labels_are_verified_by_folds_that_have_not_learned_them()
 -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let sounds = folder.path().join("challenge");
-    write_mislabelled(&sounds)?;
+    write_challenge(&sounds, 8, 4, true)?;
     let path = format!("data.path='{}'", sounds.display());
     let config = RunConfig::parse("run.toml", VERIFIED, &[path])?;
     let mut notices = Notices::default();
@@ -263,7 +253,7 @@ fn a_probe_without_a_trained_network_is_refused() {
 fn noisy_clips_have_losses_of_their_own() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let sounds = folder.path().join("challenge");
-    write_challenge(&sounds)?;
+    write_challenge(&sounds, 5, 2, false)?;
     let plain = train(folder.path(), &config(&sounds, ""), &mut Silent);
     let scores = |result: &RunResult| std::fs::read(result.directory.join("scores.csv"));
     for method in [

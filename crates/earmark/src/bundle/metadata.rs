@@ -10,15 +10,12 @@ use super::provenance::{Licence, Provenance};
 use super::segment::SegmentConfig;
 use super::tensors::Tensors;
 use crate::dataset::Vocabulary;
-use crate::features::{FrontEnd, FrontEndConfig};
+use crate::features::{FrontEnd, FrontEndConfig, MAX_SAMPLE_RATE};
 use crate::model::Architecture;
 use crate::{Error, Result};
 
 /// The newest format version that this build reads, and the one that it writes.
 pub const FORMAT_VERSION: u32 = 1;
-
-/// The highest rate of waveforms in Hz, as for front ends: whatever is heard is resampled to it.
-const MAX_SAMPLE_RATE: u32 = 4_000_000;
 
 /// Everything that tagging needs to know besides the graph.
 #[derive(Clone, Debug, PartialEq)]

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::lines::{LineCounter, csv_reason, header_line};
+use crate::lines::CsvRows;
 use crate::{Error, Result};
 
 /// One entry of a vocabulary.
@@ -121,28 +121,14 @@ impl Vocabulary {
     pub fn from_csv_reader(name: &str, mut reader: impl Read) -> Result<Self> {
         let mut text = Vec::new();
         reader.read_to_end(&mut text)?;
-        let fail = |line: usize, reason: String| Error::Line {
-            name: name.to_owned(),
-            line,
-            reason,
-        };
-        let mut reader = csv::ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .from_reader(text.as_slice());
-        let header = reader
-            .headers()
-            .map_err(|error| fail(header_line(&text), csv_reason(&error)))?;
-        let columns = Columns::of(header).map_err(|reason| fail(header_line(&text), reason))?;
-        let mut lines = LineCounter::default();
+        let mut options = csv::ReaderBuilder::new();
+        let table = CsvRows::parse(name, &text, options.trim(csv::Trim::All))?;
+        let columns =
+            Columns::of(&table.header).map_err(|reason| table.error(table.header_line, reason))?;
         let mut classes = Vec::new();
-        for record in reader.records() {
-            let record = record.map_err(|error| {
-                let line = lines.line(&text, error.position());
-                fail(line, csv_reason(&error))
-            })?;
-            let line = lines.line(&text, record.position());
-            let class = columns.class(&record, classes.len());
-            classes.push(class.map_err(|reason| fail(line, reason))?);
+        for (line, row) in &table.rows {
+            let class = columns.class(row, classes.len());
+            classes.push(class.map_err(|reason| table.error(*line, reason))?);
         }
         Self::new(classes).map_err(|error| match error {
             Error::Config {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::lines::{LineCounter, csv_reason, header_line};
+use crate::lines::CsvRows;
 use crate::{Error, Result};
 
 /// Classes by label.
@@ -30,47 +30,29 @@ impl LabelMap {
     /// # Errors
     /// As for [`LabelMap::read`].
     pub fn parse(name: &str, text: &str, find: impl Fn(&str) -> Result<usize>) -> Result<Self> {
-        let fail = |line: usize, reason: String| Error::Line {
-            name: name.to_owned(),
-            line,
-            reason,
-        };
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut rows = csv::ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .flexible(true)
-            .from_reader(text.as_bytes());
-        let header = rows
-            .headers()
-            .map_err(|error| fail(header_line(text.as_bytes()), csv_reason(&error)))?
-            .clone();
+        let mut options = csv::ReaderBuilder::new();
+        options.trim(csv::Trim::All).flexible(true);
+        let table = CsvRows::parse(name, text.as_bytes(), &options)?;
         let column = |wanted: &str| {
-            header
-                .iter()
-                .position(|column| column.eq_ignore_ascii_case(wanted))
-                .ok_or_else(|| {
-                    let columns: Vec<&str> = header.iter().collect();
-                    let reason = format!("columns {}, expected label,class", columns.join(","));
-                    fail(header_line(text.as_bytes()), reason)
-                })
+            let mut columns = table.header.iter();
+            let found = columns.position(|column| column.eq_ignore_ascii_case(wanted));
+            found.ok_or_else(|| {
+                let columns: Vec<&str> = table.header.iter().collect();
+                let reason = format!("columns {}, expected label,class", columns.join(","));
+                table.error(table.header_line, reason)
+            })
         };
         let (label_column, class_column) = (column("label")?, column("class")?);
         let mut map = Self::default();
-        let mut lines = LineCounter::default();
-        for record in rows.records() {
-            let record = record.map_err(|error| {
-                let line = lines.line(text.as_bytes(), error.position());
-                fail(line, csv_reason(&error))
-            })?;
-            let line = lines.line(text.as_bytes(), record.position());
+        for (line, record) in &table.rows {
             let label = record.get(label_column).unwrap_or_default();
             if label.is_empty() {
-                return Err(fail(line, "no label, expected label,class".to_owned()));
+                return Err(table.error(*line, "no label, expected label,class".to_owned()));
             }
             let classes = map.classes.entry(label.to_owned()).or_default();
             let class = record.get(class_column).unwrap_or_default();
             if !class.is_empty() {
-                classes.push(find(class).map_err(|error| at_line(name, line, error))?);
+                classes.push(find(class).map_err(|error| at_line(name, *line, error))?);
             }
         }
         Ok(map)

@@ -22,6 +22,9 @@ pub const MAX_CLIP_WIDE_SECS: u32 = 600;
 /// limit the squares of sums of samples leave the range of `f32`.
 pub const MAX_SAMPLE: f32 = 1e9;
 
+/// The highest sample rate in Hz to which recordings are resampled.
+pub(crate) const MAX_SAMPLE_RATE: u32 = 4_000_000;
+
 /// No front end is asked whether it needs more samples than this: a year at 32 kHz, or nine hours where
 /// addresses have 32 bits.
 const MOST_SAMPLES: usize = 1 << if usize::BITS > 40 { 40 } else { 30 };
@@ -88,7 +91,7 @@ impl FrontEnd {
             "features.sample_rate",
             config.sample_rate as usize,
             1,
-            4_000_000,
+            MAX_SAMPLE_RATE as usize,
         )?;
         check::range("features.channels", config.channels.len(), 1, 64)?;
         let mut compiler = Compiler::new(config.sample_rate);

@@ -42,8 +42,8 @@ pub use clip::{
 };
 pub use config::{ChannelConfig, FrontEndConfig, Representation};
 pub use examples::ExampleIndex;
-pub(crate) use front_end::check_samples;
 pub use front_end::{FrontEnd, MAX_CLIP_WIDE_SECS, MAX_SAMPLE};
+pub(crate) use front_end::{MAX_SAMPLE_RATE, check_samples};
 pub use high_resolution::{
     Cells, EnergyHistogram, HighResolution, HighResolutionConfig, HighResolutionMode,
 };

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use earmark::ensemble::Weights;
 use earmark::error::shortened;
-use earmark::lines::{LineCounter, csv_reason, header_line};
+use earmark::lines::CsvRows;
 
 /// The weights of a file with a row per class: its name, then a weight per input.
 pub(super) fn by_class(
@@ -13,7 +13,7 @@ pub(super) fn by_class(
     n_tables: usize,
     classes: &[String],
 ) -> anyhow::Result<Weights> {
-    let file = Rows::read(path)?;
+    let file = read(path)?;
     let n_columns = file.header.len();
     if n_columns != n_tables + 1 {
         let reason = format!("{n_columns} columns, expected `class` and one per input");
@@ -34,7 +34,11 @@ pub(super) fn by_class(
         }
     }
     if let Some(missing) = found.iter().position(Option::is_none) {
-        anyhow::bail!("{}: class `{}` is missing", file.name, classes[missing]);
+        anyhow::bail!(
+            "{}: class `{}` is missing",
+            path.display(),
+            classes[missing]
+        );
     }
     let found: Vec<Vec<f64>> = found.into_iter().flatten().collect();
     let values = (0..n_tables).flat_map(|table| found.iter().map(move |own| own[table]));
@@ -42,7 +46,7 @@ pub(super) fn by_class(
 }
 
 /// The weights of a row: none below 0, one at least above 0.
-fn of_inputs(file: &Rows, line: usize, row: &csv::StringRecord) -> earmark::Result<Vec<f64>> {
+fn of_inputs(file: &CsvRows, line: usize, row: &csv::StringRecord) -> earmark::Result<Vec<f64>> {
     let class = shortened(&row[0]);
     let weight = |text: &str| {
         let weight = text.parse::<f64>().ok();
@@ -71,7 +75,7 @@ pub(super) fn by_clip(path: &Path, clips: &[String], noisy: f64) -> anyhow::Resu
     if !(noisy.is_finite() && noisy >= 0.0) {
         anyhow::bail!("--noisy-weight is {noisy}, expected 0 or more");
     }
-    let file = Rows::read(path)?;
+    let file = read(path)?;
     let (clip, verified) = (file.column("fname")?, file.column("manually_verified")?);
     let mut weights = BTreeMap::new();
     for (line, row) in &file.rows {
@@ -93,57 +97,12 @@ pub(super) fn by_clip(path: &Path, clips: &[String], noisy: f64) -> anyhow::Resu
         .collect())
 }
 
-/// A CSV file with a header.
-struct Rows {
-    name: String,
-    header: csv::StringRecord,
-    header_line: usize,
-    /// Rows with their lines, all as long as the header.
-    rows: Vec<(usize, csv::StringRecord)>,
-}
-
-impl Rows {
-    fn read(path: &Path) -> earmark::Result<Self> {
-        let text = fs_err::read(path)?;
-        let mut lines = LineCounter::default();
-        let mut reader = csv::ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .from_reader(text.as_slice());
-        let mut file = Self {
-            name: path.display().to_string(),
-            header: csv::StringRecord::new(),
-            header_line: header_line(&text),
-            rows: Vec::new(),
-        };
-        file.header = match reader.headers() {
-            Ok(header) => header.clone(),
-            Err(error) => return Err(file.error(file.header_line, csv_reason(&error))),
-        };
-        for record in reader.records() {
-            match record {
-                Ok(record) => {
-                    let line = lines.line(&text, record.position());
-                    file.rows.push((line, record));
-                }
-                Err(error) => {
-                    let line = lines.line(&text, error.position());
-                    return Err(file.error(line, csv_reason(&error)));
-                }
-            }
-        }
-        Ok(file)
-    }
-
-    fn column(&self, name: &str) -> earmark::Result<usize> {
-        let found = self.header.iter().position(|column| column == name);
-        found.ok_or_else(|| self.error(self.header_line, format!("no column `{name}`")))
-    }
-
-    fn error(&self, line: usize, reason: String) -> earmark::Error {
-        earmark::Error::Line {
-            name: self.name.clone(),
-            line,
-            reason,
-        }
-    }
+fn read(path: &Path) -> earmark::Result<CsvRows> {
+    let text = fs_err::read(path)?;
+    let mut options = csv::ReaderBuilder::new();
+    CsvRows::parse(
+        &path.display().to_string(),
+        &text,
+        options.trim(csv::Trim::All),
+    )
 }

@@ -2,7 +2,7 @@
 //! the words for what has changed.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use earmark::bundle::Card;
 use earmark::dataset::{Manifest, ReadOptions};
@@ -83,7 +83,7 @@ impl ClipLists {
 
 /// The configuration with paths from the root on: its copy in the run directory means the same from anywhere.
 pub(super) fn with_full_paths(mut config: RunConfig) -> RunConfig {
-    for path in paths(&mut config) {
+    for path in config.paths_mut() {
         if let Ok(whole) = std::path::absolute(&*path) {
             *path = whole;
         }
@@ -96,26 +96,13 @@ fn decisive(config: &RunConfig) -> RunConfig {
     let mut config = config.clone();
     config.bundle = Card::default();
     config.data.cache = None;
-    for path in paths(&mut config) {
+    for path in config.paths_mut() {
         // `a/../b` is `b`.
         if let Ok(whole) = path.canonicalize() {
             *path = whole;
         }
     }
     config
-}
-
-/// The paths that decide figures.
-fn paths(config: &mut RunConfig) -> impl Iterator<Item = &mut PathBuf> {
-    let teacher = config.teacher.as_mut().map(|teacher| &mut teacher.bundle);
-    let optional = [
-        &mut config.data.path,
-        &mut config.data.table,
-        &mut config.model.init,
-        &mut config.augment.backgrounds,
-        &mut config.augment.impulse_responses,
-    ];
-    optional.into_iter().flatten().chain(teacher)
 }
 
 /// The first setting that differs, as it was and as it is.

@@ -19,7 +19,9 @@ pub(super) fn show(result: &RunResult, printer: &Printer) -> anyhow::Result<()> 
                 .collect();
             printer.line(format!("fold {fold}: {}", figures.join("  ")))?;
         }
-        printer.line(format!("mean ± deviation: {}", spread(&result.folds)))?;
+        if result.is_complete {
+            printer.line(format!("mean ± deviation: {}", spread(&result.folds)))?;
+        }
     }
     if let Some(evaluation) = &result.evaluation {
         show_evaluation("validation", evaluation, printer)?;

@@ -7,8 +7,8 @@ use super::super::clip::Split;
 use super::super::vocabulary::{Class, Vocabulary};
 use super::table::Table;
 use super::{Listed, Listing, first_file, split_labels, unlisted};
-use crate::lines::{LineCounter, csv_reason};
-use crate::{Error, Result};
+use crate::Result;
+use crate::lines::CsvRows;
 
 const DEV: [&str; 2] = ["FSD50K.ground_truth/dev.csv", "ground_truth/dev.csv"];
 const EVAL: [&str; 2] = ["FSD50K.ground_truth/eval.csv", "ground_truth/eval.csv"];
@@ -74,30 +74,18 @@ fn read_part(path: &Path, folder: &Path, split: Split, listing: &mut Listing) ->
 pub(super) fn headless_vocabulary(path: &Path) -> Result<Vocabulary> {
     let name = path.display().to_string();
     let text = fs_err::read(path)?;
-    let mut reader = csv::ReaderBuilder::new()
+    let mut options = csv::ReaderBuilder::new();
+    options
         .has_headers(false)
         .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(text.as_slice());
-    let mut lines = LineCounter::default();
+        .trim(csv::Trim::All);
+    let table = CsvRows::parse(&name, &text, &options)?;
     let mut classes = Vec::new();
-    for record in reader.records() {
-        let fail = |line: usize, reason: String| Error::Line {
-            name: name.clone(),
-            line,
-            reason,
-        };
-        let record = record.map_err(|error| {
-            let line = lines.line(&text, error.position());
-            fail(line, csv_reason(&error))
-        })?;
-        let line = lines.line(&text, record.position());
+    for (line, record) in &table.rows {
         let index = record.get(0).unwrap_or_default();
         if index.parse() != Ok(classes.len()) {
-            return Err(fail(
-                line,
-                format!("index is `{index}`, expected {}", classes.len()),
-            ));
+            let reason = format!("index is `{index}`, expected {}", classes.len());
+            return Err(table.error(*line, reason));
         }
         let class = record.get(1).unwrap_or_default();
         classes.push(match record.get(2).filter(|id| !id.is_empty()) {
